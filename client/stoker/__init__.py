@@ -1,0 +1,1 @@
+"""The client of Stoker, training as a service."""
