@@ -23,8 +23,14 @@ PYTHONS = ("3.11.0", "3.11.7", "3.12.1", "3.13.0")
 def environments() -> Iterator[dict[str, str]]:
     """The marker environments that a pin has to serve."""
     for full in PYTHONS:
-        yield {"python_full_version": full, "python_version": full.rpartition(".")[0], "sys_platform": "linux",
-               "platform_system": "Linux", "implementation_name": "cpython", "platform_python_implementation": "CPython"}
+        yield {
+            "python_full_version": full,
+            "python_version": full.rpartition(".")[0],
+            "sys_platform": "linux",
+            "platform_system": "Linux",
+            "implementation_name": "cpython",
+            "platform_python_implementation": "CPython",
+        }
 
 
 def wanted(requirement: Requirement, extras: set[str]) -> bool:
@@ -54,7 +60,8 @@ def closure(names: list[str]) -> dict[str, str]:
             pins.setdefault(name, f"# {name}: needed when {requirement.marker}; pin it by hand in conditional.txt")
             continue
         pins[name] = f"{name}=={distribution.version}"
-        queue += [needed for text in distribution.requires or [] if wanted(needed := Requirement(text), requirement.extras)]
+        children = [Requirement(text) for text in distribution.requires or []]
+        queue += [child for child in children if wanted(child, requirement.extras)]
     return pins
 
 
