@@ -1,0 +1,68 @@
+"""Removing what nothing needs any more: unfinished uploads, files without a reference, old keys and silent workers."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+
+from store.base import clock
+from store.models import Blob, Checkpoint, Chunk, Dataset, DatasetFile
+from store.repositories.idempotency_keys import IdempotencyRepository
+from store.repositories.workers import WorkerRepository
+from store.session import Database
+
+CHUNKS_AT_ONCE = 16
+REFERENCES = (Dataset.source_blob, DatasetFile.blob_id, Checkpoint.weights_blob, Checkpoint.state_blob)
+NO_SYNC = {"synchronize_session": False}
+
+
+def collect(database: Database, limit: int = 100) -> int:
+    """One round over everything that can be forgotten; how many blobs went. Run by the relay, safe in many at once."""
+    settings = database.settings
+    with database.write() as session:
+        IdempotencyRepository(session).forget(settings.idempotency_seconds)
+        WorkerRepository(session).forget(settings.garbage_seconds)
+    removed = collect_blobs(database, settings.garbage_seconds, limit)
+    if removed:
+        database.reclaim()
+    return removed
+
+
+def collect_blobs(database: Database, grace_seconds: float, limit: int = 100) -> int:
+    """Remove blobs whose writer has been silent for `grace_seconds`, and visible ones that nothing has referred to since."""
+    with database.read() as session:
+        old = Blob.touched_at < clock(-grace_seconds)
+        statement = select(Blob.id).where(old, ~_is_referred_to()).order_by(Blob.touched_at).limit(limit)
+        ids = list(session.scalars(statement))
+    return sum(_collect_blob(database, id, grace_seconds) for id in ids)
+
+
+def _collect_blob(database: Database, blob_id: str, grace_seconds: float) -> bool:
+    with database.write() as session:
+        # Locked first and looked at afterwards: a reference that was committed while waiting for the lock is then seen.
+        locked = select(Blob.id).where(Blob.id == blob_id, Blob.touched_at < clock(-grace_seconds))
+        if session.scalar(locked.with_for_update(skip_locked=True)) is None:
+            return False
+        if session.scalar(select(Blob.id).where(Blob.id == blob_id, _is_referred_to())) is not None:
+            return False
+        # Hidden from now on: its writer gets BlobGone, and the same content is stored anew.
+        hidden = update(Blob).where(Blob.id == blob_id).values(sha256=None)
+        session.execute(hidden, execution_options=NO_SYNC)
+    while _remove_chunks(database, blob_id):
+        pass
+    with database.write() as session:
+        session.execute(delete(Blob).where(Blob.id == blob_id), execution_options=NO_SYNC)
+    return True
+
+
+def _remove_chunks(database: Database, blob_id: str) -> bool:
+    """A few at a time, so that nobody waits long for the database."""
+    with database.write() as session:
+        some = select(Chunk.number).where(Chunk.blob_id == blob_id).order_by(Chunk.number).limit(CHUNKS_AT_ONCE)
+        numbers = list(session.scalars(some))
+        gone = delete(Chunk).where(Chunk.blob_id == blob_id, Chunk.number.in_(numbers))
+        session.execute(gone, execution_options=NO_SYNC)
+    return bool(numbers)
+
+
+def _is_referred_to() -> ColumnElement[bool]:
+    return or_(*(exists().where(column == Blob.id) for column in REFERENCES))
