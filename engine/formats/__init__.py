@@ -1,0 +1,51 @@
+"""Weights in and out. A weights file carries its definition, so that it is enough to predict with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine import registry
+from engine.errors import WeightsError, nearest, show
+from engine.formats.base import Tensors, WeightsFile, WeightsFormat
+from engine.formats.match import match
+from engine.formats.metadata import FORMAT_VERSION, Metadata
+
+__all__ = ["FORMAT_VERSION", "Metadata", "Tensors", "WeightsFile", "WeightsFormat", "export_weights", "match", "read",
+           "weights_format"]
+
+# What the beginning of a file says about it, for the sentence that refuses it.
+_FOREIGN = {b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"\x80": "a pickle, which is never read", b"\x1f\x8b": "a gzip file",
+            b"BZh": "a bzip2 file", b"\x93NUMPY": "a single .npy array", b"<": "markup", b"%PDF": "a PDF"}
+_START_BYTES = 16
+
+
+def weights_format(name: str) -> WeightsFormat:
+    """The registered format of this name; WeightsError lists those there are."""
+    cls = registry.lookup("weights_format", name)
+    if cls is None:
+        known = list(registry.entries("weights_format"))
+        raise WeightsError(f"expected a format among {', '.join(known)}, received {show(name)}{nearest(name, known)}")
+    found: WeightsFormat = cls()
+    return found
+
+
+def read(path: Path) -> WeightsFile:
+    """A weights file of any registered format, told by its content. Raises WeightsError."""
+    with path.open("rb") as file:
+        start = file.read(_START_BYTES)
+    for cls in registry.entries("weights_format").values():
+        known: WeightsFormat = cls()
+        if known.recognises(start):
+            return known.read(path)
+    foreign = next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), "something else")
+    raise WeightsError(f"expected a weights file ({', '.join(registry.entries('weights_format'))}), "
+                       f"received {foreign if start else 'an empty file'}")
+
+
+def export_weights(weights_file: Path, format: str, output: Path) -> None:
+    """Write a weights file's tensors and metadata to `output` in another format; the same bytes every time."""
+    target = weights_format(format)
+    content = read(weights_file)
+    if content.metadata is None:
+        raise WeightsError("expected a weights file with Stoker's metadata, received one without")
+    target.write(output, content.tensors, content.metadata)

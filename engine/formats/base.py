@@ -1,0 +1,64 @@
+"""What every weights format does, and the limits that all of them share."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import WeightsError, show
+from engine.formats.metadata import Metadata
+
+Tensor = npt.NDArray[Any]
+Tensors = Mapping[str, Tensor]
+
+MAX_TENSORS = 100_000
+MAX_RANK = 8
+MAX_NAME = 500
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a file holds. Tensors are read-only and may be memory-mapped; a foreign file has no metadata."""
+
+    tensors: Tensors
+    metadata: Metadata | None
+
+
+class WeightsFormat(ABC):
+    """A file format for named tensors and one JSON document."""
+
+    extension: ClassVar[str]
+    media_type: ClassVar[str]
+
+    @abstractmethod
+    def recognises(self, start: bytes) -> bool:
+        """Does a file with these first 16 bytes claim to be of this format?"""
+
+    @abstractmethod
+    def read(self, path: Path) -> WeightsFile:
+        """Everything in the file; WeightsError for anything that is not exactly as the format says."""
+
+    @abstractmethod
+    def write(self, path: Path, tensors: Tensors, metadata: Metadata) -> None:
+        """Write the file whole or not at all. Equal content gives equal bytes."""
+
+
+def check_name(name: object) -> str:
+    """A tensor's name: `layer/variable`, relative, printable. It never becomes a path; refused all the same."""
+    good = (isinstance(name, str) and 1 <= len(name) <= MAX_NAME and name.isprintable() and "\\" not in name
+            and not any(part in ("", ".", "..") for part in name.split("/")) and not re.match(r"[A-Za-z]:/", name))
+    if not isinstance(name, str) or not good:
+        raise WeightsError(f"expected a tensor's name like 'dense/kernel', received {show(name, 120)}")
+    return name
+
+
+def little_endian(tensor: Tensor) -> Tensor:
+    """The same values in C order and little-endian, copied only if needed; the rank stays as it is."""
+    return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
