@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from stoker.errors import ApiError, ConnectionFailedError
 from stoker.server_sent_events import messages
@@ -23,7 +23,6 @@ def events(
     *,
     after: str | None = None,
     give_up_seconds: float = 120.0,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Event]:
     """Every event after `after`, once each and in order, up to and with `done`.
 
@@ -58,7 +57,7 @@ def events(
         if time.monotonic() - down_since > give_up_seconds:
             cause = broken or "closed"
             raise ConnectionFailedError(f"the event stream stayed away for {give_up_seconds:.0f} s: {cause}")
-        sleep(wait * (0.5 + random.random()))
+        time.sleep(wait * (0.5 + random.random()))
         wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
 

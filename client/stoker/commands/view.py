@@ -137,7 +137,8 @@ class PlainView:
 
     def end(self, job: Job) -> None:
         """The last word."""
-        self._line(summary(job))
+        for line in summary(job).splitlines():
+            self._line(line)
 
     def _line(self, text: str) -> None:
         self._told = time.monotonic()

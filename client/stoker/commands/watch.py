@@ -9,7 +9,7 @@ import time
 
 from stoker.client import Client
 from stoker.commands.view import LiveView, PlainView, State, View
-from stoker.errors import ConnectionFailedError, StokerError
+from stoker.errors import ConnectionFailedError
 from stoker.types import Event, Job
 
 DRAW_SECONDS = 0.2
@@ -31,7 +31,7 @@ def follow(client: Client, job_id: str, *, view: View | None = None) -> int:
 
 def watch(client: Client, job_id: str, view: View) -> Job:
     """Feeds `view` from the event stream, and from the job's progress once a second, until the stream's `done`."""
-    arrived: queue.SimpleQueue[Event | StokerError] = queue.SimpleQueue()
+    arrived: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
     # The reader may sit in a read of up to 45 s at Ctrl-C: as a daemon it does not hold the exit up.
     threading.Thread(target=_read, args=(client, job_id, arrived), daemon=True, name="events").start()
     state = State(client.jobs.get(job_id))
@@ -41,7 +41,7 @@ def watch(client: Client, job_id: str, view: View) -> Job:
             event = arrived.get(timeout=DRAW_SECONDS)
         except queue.Empty:
             event = None
-        if isinstance(event, StokerError):
+        if isinstance(event, Exception):
             raise event
         if event is not None:
             state.take(event)
@@ -57,9 +57,9 @@ def watch(client: Client, job_id: str, view: View) -> Job:
         view.draw(state)
 
 
-def _read(client: Client, job_id: str, arrived: queue.SimpleQueue[Event | StokerError]) -> None:
+def _read(client: Client, job_id: str, arrived: queue.SimpleQueue[Event | Exception]) -> None:
     try:
         for event in client.jobs.events(job_id):
             arrived.put(event)
-    except StokerError as error:
+    except Exception as error:  # raised again where the person is; after Ctrl-C nobody is, and the client is closed
         arrived.put(error)
