@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, DateTime, Dialect, MetaData, literal
 from sqlalchemy.dialects.postgresql import JSONB
@@ -49,7 +49,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: Utc, dict[str, Any]: Json, list[Any]: Json}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: Utc, dict[str, Any]: Json, list[Any]: Json}
 
 
 class _Clock(FunctionElement[datetime]):
@@ -62,13 +62,15 @@ class _Clock(FunctionElement[datetime]):
 
 @compiles(_Clock, "postgresql")
 def _clock_of_postgresql(element: _Clock, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(clock_timestamp() + make_interval(secs => CAST({compiler.process(element.clauses, **options)} AS double precision)))"
+    seconds = compiler.process(element.clauses, **options)
+    return f"(clock_timestamp() + make_interval(secs => CAST({seconds} AS double precision)))"
 
 
 @compiles(_Clock, "sqlite")
 def _clock_of_sqlite(element: _Clock, compiler: SQLCompiler, **options: Any) -> str:
     # The text is the one SQLAlchemy writes for a datetime, so that stored and computed times compare as text.
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', ({compiler.process(element.clauses, **options)}) || ' seconds')"
+    seconds = compiler.process(element.clauses, **options)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', ({seconds}) || ' seconds')"
 
 
 def clock(offset_seconds: float = 0.0) -> ColumnElement[datetime]:
@@ -82,7 +84,7 @@ def utc_now() -> datetime:
 
 
 def to_json_text(value: Any) -> str:
-    """JSON that both databases take: NaN and infinities become null, NUL and lone surrogates a replacement character."""
+    """JSON that both databases take: NaN and infinities become null, NUL and lone surrogates a replacement."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         if "\\u0000" not in text:

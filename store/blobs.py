@@ -1,8 +1,8 @@
 """Files in the database, in chunks of 1 to 4 MiB: written and read as streams, never whole in memory.
 
-A blob belongs to its writer, chunk by chunk in short transactions, and nobody sees it, until `BlobWriter.commit` sets its
-SHA-256 in a transaction of the caller's, together with the row that refers to it. The same content is stored once.
-A committed blob never changes; `BlobCollector` in `garbage.py` removes those that nothing refers to.
+A blob belongs to its writer, which stores it chunk by chunk in short transactions. Nobody sees it until
+`BlobWriter.commit` sets its SHA-256 in a transaction of the caller's, together with the row that refers to it. The same
+content is stored once. A visible blob never changes; `garbage.py` removes those that nothing refers to.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class BlobWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self.committed:
             self.abort()
 
@@ -129,7 +131,9 @@ class BlobWriter:
         counts = select(func.count(), func.coalesce(func.sum(Chunk.size_bytes), 0)).where(Chunk.blob_id == self.id)
         chunks, size = session.execute(counts).one()
         if (chunks, size) != (self._chunks, self.size_bytes):
-            raise CorruptBlob(self.id, f"expected {self._chunks} chunks of {self.size_bytes} bytes, found {chunks} of {size}")
+            raise CorruptBlob(
+                self.id, f"expected {self._chunks} chunks of {self.size_bytes} bytes, found {chunks} of {size}"
+            )
 
     def _publish(self, session: Session) -> None:
         mine = (Blob.id == self.id) & Blob.sha256.is_(None)

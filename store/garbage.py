@@ -28,7 +28,7 @@ def collect(database: Database, limit: int = 100) -> int:
 
 
 def collect_blobs(database: Database, grace_seconds: float, limit: int = 100) -> int:
-    """Remove blobs whose writer has been silent for `grace_seconds`, and visible ones that nothing has referred to since."""
+    """Remove blobs that nothing refers to and nobody has written to for `grace_seconds`; how many."""
     with database.read() as session:
         old = Blob.touched_at < clock(-grace_seconds)
         statement = select(Blob.id).where(old, ~_is_referred_to()).order_by(Blob.touched_at).limit(limit)

@@ -1,4 +1,4 @@
-"""Ids: a prefix that says what the object is, and a UUIDv7 (RFC 9562) as 32 hex digits, so that ids sort by creation."""
+"""Ids: a prefix that says what the object is, and a UUIDv7 (RFC 9562) as 32 hex digits, so they sort by creation."""
 
 from __future__ import annotations
 

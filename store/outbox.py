@@ -1,7 +1,7 @@
 """The outbox: wake-up messages written in the transaction of the work they announce, and sent after its commit.
 
-A row is held while a relay sends it and removed afterwards: a crash in between sends it again, which only wakes a worker
-that finds nothing to do.
+A row is held while a relay sends it and removed afterwards: a crash in between sends it again, which only wakes a
+worker that finds nothing to do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def take(session: Session, *, limit: int = 100, hold_seconds: float = 30.0) -> l
         return []
     held = update(OutboxRow).where(OutboxRow.id.in_(ids)).values(held_until=clock(hold_seconds))
     rows = session.execute(
-        held.returning(OutboxRow.id, OutboxRow.queue, OutboxRow.reason), execution_options={"synchronize_session": False}
+        held.returning(OutboxRow.id, OutboxRow.queue, OutboxRow.reason),
+        execution_options={"synchronize_session": False},
     )
     return sorted((Message(*row) for row in rows), key=lambda message: message.id)
 
@@ -52,4 +53,4 @@ def sent(session: Session, ids: Sequence[int]) -> None:
 def pending(session: Session) -> dict[str, int]:
     """How many messages wait to be sent, by queue."""
     rows = session.execute(select(OutboxRow.queue, func.count()).group_by(OutboxRow.queue))
-    return {queue: count for queue, count in rows}
+    return dict(row.tuple() for row in rows)

@@ -30,13 +30,17 @@ class Settings:
     broker_url: str = setting(
         "STOKER_BROKER_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey: redis://… or redis+socket://PATH"
     )
-    cache_dir: Path = setting("STOKER_CACHE_DIR", Path(), "datasets as files for training; by default cache/ in the data directory")
+    cache_dir: Path = setting(
+        "STOKER_CACHE_DIR", Path(), "datasets as files for training; by default cache/ in the data directory"
+    )
     cache_bytes: int = setting("STOKER_CACHE_BYTES", 20 * GIB, "the dataset cache is kept below this size")
 
     lease_seconds: float = setting("STOKER_LEASE_SECONDS", 30.0, "how long a worker's claim lasts without renewal")
     renew_seconds: float = setting("STOKER_RENEW_SECONDS", 10.0, "how often a worker renews its claim")
     poll_seconds: float = setting("STOKER_POLL_SECONDS", 1.0, "how often a worker looks for cancel and pause requests")
-    sweep_seconds: float = setting("STOKER_SWEEP_SECONDS", 15.0, "how often the relay wakes workers for waiting work again")
+    sweep_seconds: float = setting(
+        "STOKER_SWEEP_SECONDS", 15.0, "how often the relay wakes workers for waiting work again"
+    )
     reap_seconds: float = setting(
         "STOKER_REAP_SECONDS", 30.0, "how long the relay must itself have seen a lease expired before it takes it away"
     )
@@ -44,16 +48,24 @@ class Settings:
 
     body_bytes: int = setting("STOKER_BODY_BYTES", 8 * MIB, "largest JSON body of a request")
     upload_bytes: int = setting("STOKER_UPLOAD_BYTES", 4 * GIB, "largest uploaded file")
-    chunk_bytes: int = setting("STOKER_CHUNK_BYTES", 2 * MIB, "stored files are cut into chunks of this size (1 to 4 MiB)")
-    idempotency_seconds: float = setting("STOKER_IDEMPOTENCY_SECONDS", 86400.0, "how long an Idempotency-Key is remembered")
+    chunk_bytes: int = setting(
+        "STOKER_CHUNK_BYTES", 2 * MIB, "stored files are cut into chunks of this size (1 to 4 MiB)"
+    )
+    idempotency_seconds: float = setting(
+        "STOKER_IDEMPOTENCY_SECONDS", 86400.0, "how long an Idempotency-Key is remembered"
+    )
     garbage_seconds: float = setting(
         "STOKER_GARBAGE_SECONDS", 3600.0, "how long an unfinished upload or an unreferenced file is kept"
     )
 
-    project_requests_per_minute: int = setting("STOKER_PROJECT_REQUESTS_PER_MINUTE", 6000, "requests a project may make in a minute")
+    project_requests_per_minute: int = setting(
+        "STOKER_PROJECT_REQUESTS_PER_MINUTE", 6000, "requests a project may make in a minute"
+    )
     project_queued_jobs: int = setting("STOKER_PROJECT_QUEUED_JOBS", 1000, "jobs a project may have waiting")
     project_running_jobs: int = setting("STOKER_PROJECT_RUNNING_JOBS", 64, "jobs a project may have running at once")
-    project_bytes: int = setting("STOKER_PROJECT_BYTES", 100 * GIB, "bytes of datasets and checkpoints a project may store")
+    project_bytes: int = setting(
+        "STOKER_PROJECT_BYTES", 100 * GIB, "bytes of datasets and checkpoints a project may store"
+    )
 
     database_pool: int = setting("STOKER_DATABASE_POOL", 10, "connections a process keeps to the database")
     threads: int = setting("STOKER_THREADS", 0, "threads of one training; 0 means cores divided by the worker's slots")
@@ -87,7 +99,7 @@ class Settings:
         return {entry.metadata["variable"]: str(getattr(self, entry.name)) for entry in dataclasses.fields(self)}
 
 
-def _convert(variable: str, text: str, kind: type) -> Any:
+def _convert(variable: str, text: str, kind: type[Any]) -> Any:
     if issubclass(kind, Path):
         return Path(text)
     if kind is str:
@@ -95,7 +107,9 @@ def _convert(variable: str, text: str, kind: type) -> Any:
     try:
         value = kind(text)
     except ValueError:
-        raise ValueError(f"{variable}: expected {'an integer' if kind is int else 'a number'}, received {text!r}") from None
+        raise ValueError(
+            f"{variable}: expected {'an integer' if kind is int else 'a number'}, received {text!r}"
+        ) from None
     if not 0 <= value < float("inf"):
         raise ValueError(f"{variable}: expected a finite number of at least 0, received {text!r}")
     return value

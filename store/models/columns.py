@@ -17,16 +17,16 @@ ShortText = Annotated[str, mapped_column(String(200))]
 class Identified:
     """An id made by `store.ids`, and the time the row was made."""
 
-    id: Mapped[Id] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    id: Mapped[Id] = mapped_column(primary_key=True, sort_order=-9)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, sort_order=-8)
 
 
 class Owned:
     """A row of one project, with the user's tags (`metadata` in the API; SQLAlchemy keeps that word for itself)."""
 
-    project_id: Mapped[Id] = mapped_column(ForeignKey("projects.id"))
-    name: Mapped[ShortText]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
+    project_id: Mapped[Id] = mapped_column(ForeignKey("projects.id"), sort_order=-7)
+    name: Mapped[ShortText] = mapped_column(sort_order=-6)
+    labels: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict, sort_order=-5)
 
 
 class Leased:

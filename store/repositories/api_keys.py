@@ -67,7 +67,9 @@ class ApiKeyRepository:
     def list(self, project_id: str | None = None) -> list[ApiKey]:
         """All keys (of a project), revoked ones too, oldest first."""
         statement = select(ApiKey).order_by(ApiKey.id)
-        return list(self.session.scalars(statement if project_id is None else statement.where(ApiKey.project_id == project_id)))
+        return list(
+            self.session.scalars(statement if project_id is None else statement.where(ApiKey.project_id == project_id))
+        )
 
     def revoke(self, id: str) -> ApiKey:
         """From the commit on the key opens nothing. Revoking again changes nothing. Raises NotFound."""

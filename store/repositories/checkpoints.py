@@ -41,7 +41,7 @@ class CheckpointRepository:
         job_metrics: Mapping[str, Any] | None = None,
         progress: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
-        """Make a stored checkpoint the job's latest (and its best), in one transaction with what the job says of itself.
+        """Make a stored checkpoint the job's latest (and its best), together with what the job says of itself.
 
         Older ones go, but for the `keep_last` newest and the best. Call `flush` on both writers before, so that this
         transaction is short. Raises LeaseLost, BlobGone, CorruptBlob.
@@ -54,11 +54,20 @@ class CheckpointRepository:
             values["metrics"] = dict(job_metrics)
         if progress is not None:
             values["progress"] = dict(progress)
-        data = {"checkpoint": id, "step": step, "epoch": epoch, "best": best, "metrics": dict(metrics), "bytes": weights.size_bytes}
+        data = {
+            "checkpoint": id,
+            "step": step,
+            "epoch": epoch,
+            "best": best,
+            "metrics": dict(metrics),
+            "bytes": weights.size_bytes,
+        }
         event = NewEvent(type="checkpoint", message=f"Checkpoint at step {step}, epoch {epoch}.", data=data)
         RunningJobRepository(self.session).fence(job_id, token, events=[event], values=values)
         # In the order of the content's digest, so that two jobs with the same files do not wait for each other.
-        infos = {writer.id: writer.commit(self.session) for writer in sorted((weights, state), key=lambda one: one.sha256)}
+        infos = {
+            writer.id: writer.commit(self.session) for writer in sorted((weights, state), key=lambda one: one.sha256)
+        }
         checkpoint = Checkpoint(
             id=id,
             job_id=job_id,
@@ -81,13 +90,15 @@ class CheckpointRepository:
         return checkpoint
 
     def discard(self, job_id: str, token: int, checkpoint_id: str, reason: str) -> Checkpoint | None:
-        """The checkpoint cannot be read: mark it, warn with an event, and fall back to the one before, which is returned.
+        """The checkpoint cannot be read: mark it, warn with an event, fall back to the one before and return it.
 
         Raises LeaseLost.
         """
         running = RunningJobRepository(self.session)
         running.fence(job_id, token)
-        marked = update(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.job_id == job_id).values(corrupt=True)
+        marked = (
+            update(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.job_id == job_id).values(corrupt=True)
+        )
         self.session.execute(marked, execution_options=NO_SYNC)
         sound = [row for row in self._newest_first(job_id) if not row.corrupt]
         latest = sound[0] if sound else None
@@ -112,7 +123,9 @@ class CheckpointRepository:
             raise NotFound("checkpoint", id)
         return checkpoint
 
-    def page(self, job_id: str, *, after: str | None = None, limit: int = 20, order: Order = "desc") -> Page[Checkpoint]:
+    def page(
+        self, job_id: str, *, after: str | None = None, limit: int = 20, order: Order = "desc"
+    ) -> Page[Checkpoint]:
         """A page of the job's checkpoints; the caller has made sure that the job may be seen."""
         statement = select(Checkpoint).where(Checkpoint.job_id == job_id)
         return read_page(self.session, statement, Checkpoint.id, after=after, limit=limit, order=order)

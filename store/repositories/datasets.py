@@ -165,7 +165,12 @@ class DatasetRepository(LeaseRepository[Dataset]):
             self.fail(id, token, DELETED)
             return
         fewer = case((Dataset.attempts_without_progress > 0, Dataset.attempts_without_progress - 1), else_=0)
-        values = {"lease_until": None, "worker": None, "attempt": Dataset.attempt - 1, "attempts_without_progress": fewer}
+        values = {
+            "lease_until": None,
+            "worker": None,
+            "attempt": Dataset.attempt - 1,
+            "attempts_without_progress": fewer,
+        }
         if self._update(self._held_by(id, token), values, Dataset.id) is None:
             raise LeaseLost(id, token)
         outbox.add(self.session, INGEST, "released")

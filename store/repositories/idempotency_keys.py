@@ -1,8 +1,8 @@
 """Idempotency keys: a request that comes twice is done once and answered twice alike.
 
-The first request reserves its key in a transaction of its own, and stores its response in the transaction that does the
-work: both or neither are there after a crash. A twin that comes meanwhile waits. A reservation is held for a while only;
-whoever takes a stale one over becomes its owner, and the slow one's work is then rolled back.
+The first request reserves its key in a transaction of its own, and stores its response in the transaction that does
+the work: both or neither are there after a crash. A twin that comes meanwhile waits. A reservation is held for a while
+only; whoever takes a stale one over becomes its owner, and the slow one's work is then rolled back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, Update, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -98,13 +98,15 @@ class IdempotencyRepository:
         statement = delete(IdempotencyKey).where(IdempotencyKey.created_at < clock(-keep_seconds))
         return len(self.session.execute(statement.returning(IdempotencyKey.key)).all())
 
-    def _reserved(self, project_id: str, key: str, owner: str) -> tuple[object, ...]:
+    def _reserved(self, project_id: str, key: str, owner: str) -> tuple[ColumnElement[bool], ...]:
         row = IdempotencyKey
         return row.project_id == project_id, row.key == key, row.owner == owner, row.status.is_(None)
 
-    def _changed(self, statement: object) -> bool:
+    def _changed(self, statement: Update) -> bool:
         returning = statement.returning(IdempotencyKey.owner)
-        return self.session.execute(returning, execution_options={"synchronize_session": False}).one_or_none() is not None
+        return (
+            self.session.execute(returning, execution_options={"synchronize_session": False}).one_or_none() is not None
+        )
 
 
 def reserve_or_wait(
@@ -125,7 +127,9 @@ def reserve_or_wait(
     while True:
         with database.write() as session:
             repository = IdempotencyRepository(session)
-            found = repository.reserve(project_id, key, fingerprint, hold_seconds=hold_seconds, keep_seconds=keep_seconds)
+            found = repository.reserve(
+                project_id, key, fingerprint, hold_seconds=hold_seconds, keep_seconds=keep_seconds
+            )
         if not isinstance(found, Pending) or time.monotonic() >= deadline:
             return found
         time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Jobs: what users ask of them (create, read, cancel, pause, resume, retry). What workers do is in `running_jobs.py`."""
+"""Jobs: what users ask of them (create, read, cancel, pause, resume, retry). Workers use `running_jobs.py`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,13 @@ class JobRows(LeaseRepository[Job]):
         return Flags(bool(changed[1]), bool(changed[2]))
 
     def _move(
-        self, job_id: str, current: str, wanted: str, values: Mapping[str, Any], event: NewEvent, token: int | None = None
+        self,
+        job_id: str,
+        current: str,
+        wanted: str,
+        values: Mapping[str, Any],
+        event: NewEvent,
+        token: int | None = None,
     ) -> Flags | None:
         """Change the status, if the job still has `current` (and `token`). Raises IllegalTransition."""
         transition(current, wanted)
@@ -133,7 +139,7 @@ class JobRepository(JobRows):
     def counts(self, project_id: str) -> dict[str, int]:
         """How many jobs the project has, by status."""
         statement = select(Job.status, func.count()).where(Job.project_id == project_id).group_by(Job.status)
-        return {status: count for status, count in self.session.execute(statement)}
+        return dict(row.tuple() for row in self.session.execute(statement))
 
     def request_cancel(self, project_id: str, id: str) -> Job:
         """A waiting or paused job is cancelled at once, a running one is asked to stop. Raises IllegalTransition."""

@@ -1,8 +1,8 @@
 """Work that one worker at a time holds.
 
-A claim raises the row's token and sets `lease_until`. Every write of the worker begins with an UPDATE that asks for that
-token on a held row: the row's lock then stands until the commit, so nobody can take the work away in between. Whoever
-finds no such row has lost the lease. All lease times are the database's.
+A claim raises the row's token and sets `lease_until`. Every write of the worker begins with an UPDATE that asks for
+that token on a held row: the row's lock then stands until the commit, so nobody can take the work away in between.
+Whoever finds no such row has lost the lease. All lease times are the database's.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class LeaseRepository(ABC, Generic[LeasedRow]):
         """The condition of a row that a worker holds."""
 
     @abstractmethod
-    def flag_columns(self) -> tuple[InstrumentedAttribute[datetime | None], InstrumentedAttribute[datetime | None] | None]:
+    def flag_columns(
+        self,
+    ) -> tuple[InstrumentedAttribute[datetime | None], InstrumentedAttribute[datetime | None] | None]:
         """The columns whose being set asks for a cancel and, where there is such a thing, for a pause."""
 
     def find(self, id: str) -> LeasedRow | None:
@@ -101,7 +103,9 @@ class LeaseRepository(ABC, Generic[LeasedRow]):
 
     def _flags(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         cancel, pause = self.flag_columns()
-        return cancel.is_not(None).label("cancel"), (pause.is_not(None) if pause is not None else false()).label("pause")
+        return cancel.is_not(None).label("cancel"), (pause.is_not(None) if pause is not None else false()).label(
+            "pause"
+        )
 
     def _update_held(self, id: str, token: int, values: Mapping[str, Any]) -> Flags:
         row = self._update(self._held_by(id, token), values, *self._flags())

@@ -83,7 +83,9 @@ class MetricRepository:
         series = (Metric.name, Metric.level)
         rank = func.row_number().over(partition_by=series, order_by=Metric.step) - 1
         last = func.count().over(partition_by=series) - 1
-        statement = select(*series, Metric.step, Metric.epoch, Metric.value, Metric.at, rank.label("rank"), last.label("last"))
+        statement = select(
+            *series, Metric.step, Metric.epoch, Metric.value, Metric.at, rank.label("rank"), last.label("last")
+        )
         statement = statement.where(Metric.job_id == job_id)
         if names is not None:
             statement = statement.where(Metric.name.in_(list(names)))
@@ -92,7 +94,10 @@ class MetricRepository:
         every = statement.subquery()
         gaps = max(max_points, 1) - 1
         # Integer division: the mark changes `gaps` times along the series, and a row is kept where it does.
-        mark, before = every.c.rank * gaps // func.nullif(every.c.last, 0), (every.c.rank - 1) * gaps // func.nullif(every.c.last, 0)
+        mark, before = (
+            every.c.rank * gaps // func.nullif(every.c.last, 0),
+            (every.c.rank - 1) * gaps // func.nullif(every.c.last, 0),
+        )
         keep = or_(every.c.last <= gaps, every.c.rank == every.c.last)
         if gaps:
             keep = or_(keep, every.c.rank == 0, mark != before)

@@ -22,7 +22,7 @@ class Page(Generic[Row]):
 
 def read_page(
     session: Session,
-    statement: Select[tuple[Row]],
+    statement: Select[Row],
     cursor: InstrumentedAttribute[Any],
     *,
     after: str | int | None,
@@ -33,5 +33,5 @@ def read_page(
     if after is not None:
         statement = statement.where(cursor > after if order == "asc" else cursor < after)
     ordered = statement.order_by(cursor.asc() if order == "asc" else cursor.desc()).limit(limit + 1)
-    rows = list(session.scalars(ordered))
+    rows: list[Row] = list(session.scalars(ordered))
     return Page(rows[:limit], len(rows) > limit)

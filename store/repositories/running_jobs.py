@@ -27,7 +27,11 @@ MESSAGES = {
     CANCELLED: "The job was cancelled.",
     PAUSED: "The job is paused.",
 }
-WORKER_LOST = {"code": "worker_lost", "message": "Its workers were lost again and again without a new checkpoint.", "pointer": None}
+WORKER_LOST = {
+    "code": "worker_lost",
+    "message": "Its workers were lost again and again without a new checkpoint.",
+    "pointer": None,
+}
 
 
 class RunningJobRepository(JobRows):
@@ -50,7 +54,9 @@ class RunningJobRepository(JobRows):
             return self.find(id)
         return None
 
-    def fence(self, id: str, token: int, *, events: Sequence[NewEvent] = (), values: Mapping[str, Any] | None = None) -> Flags:
+    def fence(
+        self, id: str, token: int, *, events: Sequence[NewEvent] = (), values: Mapping[str, Any] | None = None
+    ) -> Flags:
         """The UPDATE that begins every write of a worker; it also numbers and adds `events`. Raises LeaseLost."""
         flags = self._change(self._held_by(id, token), values or {}, events, id)
         if flags is None:
@@ -93,7 +99,15 @@ class RunningJobRepository(JobRows):
         values = {"error": dict(error) if error else None, **_given(progress=progress, metrics=metrics)}
         if status != PAUSED:
             values["finished_at"] = clock()
-        self._leave(id, token, status, values, status_event(status, message, "error" if error else "info", **data), status, error)
+        self._leave(
+            id,
+            token,
+            status,
+            values,
+            status_event(status, message, "error" if error else "info", **data),
+            status,
+            error,
+        )
 
     def release(self, id: str, token: int, message: str = "The worker is shutting down.") -> str:
         """Give the job back without consuming an attempt; the status it has then. Raises LeaseLost.
@@ -107,14 +121,16 @@ class RunningJobRepository(JobRows):
             return wanted
         values = {
             "attempt": Job.attempt - 1,
-            "attempts_without_progress": case((Job.attempts_without_progress > 0, Job.attempts_without_progress - 1), else_=0),
+            "attempts_without_progress": case(
+                (Job.attempts_without_progress > 0, Job.attempts_without_progress - 1), else_=0
+            ),
         }
         self._leave(id, token, QUEUED, values, status_event(QUEUED, f"{message} The job is queued again."), "released")
         outbox.add(self.session, TRAINING, "released")
         return QUEUED
 
     def reap(self, expired: Expired, *, attempts: int = 3) -> str | None:
-        """Take the job from a worker whose lease is over: the status it has then, or None if the lease is another now."""
+        """Take the job from a lost worker: the status it has then, or None if the lease is another now."""
         seized = self._seize(expired)
         if seized is None:
             return None

@@ -31,7 +31,10 @@ class WorkerRepository:
     def slots(self, queue: str, within_seconds: float = 60.0) -> int:
         """How many pieces of work of `queue` the workers seen `within_seconds` take at once; 0 if there is none."""
         seen = Worker.seen_at > clock(-within_seconds)
-        return self.session.scalar(select(func.coalesce(func.sum(Worker.slots), 0)).where(Worker.queue == queue, seen)) or 0
+        return (
+            self.session.scalar(select(func.coalesce(func.sum(Worker.slots), 0)).where(Worker.queue == queue, seen))
+            or 0
+        )
 
     def forget(self, silent_seconds: float) -> int:
         """Remove workers silent for so long; how many."""

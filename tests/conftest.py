@@ -1,0 +1,54 @@
+"""Databases for tests: SQLite in a file and a real PostgreSQL, both migrated as the server migrates them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store import migrate
+from store.session import Database
+from store.settings import Settings
+from tests.postgres import PostgresServer, postgres_server
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the whole run, started when the first test asks for it."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """A migrated SQLite database of the test's own."""
+    yield from _database(Settings(data_dir=tmp_path))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty database, once on SQLite and once on PostgreSQL, one a test module."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'stoker.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"test{next(_numbers)}"
+    yield server.create_database(name)
+    server.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def database(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A migrated database, once on SQLite and once on PostgreSQL, shared by a module: its tests use projects of their own."""
+    yield from _database(Settings(data_dir=tmp_path_factory.mktemp("data"), database_url=database_url))
+
+
+def _database(settings: Settings) -> Iterator[Database]:
+    migrate.upgrade(settings)
+    database = Database(settings)
+    yield database
+    database.close()
