@@ -1,0 +1,122 @@
+"""The type of a column of texts: boolean, integer, number, category or free text; and its values as numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.data import limits
+from engine.data.arrays import LARGEST
+from engine.data.npy import Array
+from engine.data.rows import NUMBER
+from engine.errors import DataError, show
+
+TYPES = ("integer", "number", "boolean", "category")
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>")
+BOOLEANS = {"false": 0.0, "true": 1.0}
+
+# One match decides for a whole block joined by NUL (which no field may hold); possessive, so that none can run away.
+_INFINITY = r"[+-]?(?i:inf(?:inity)?)"
+_BOOLEANS = re.compile(r"(?:(?i:true|false)\0)*+")
+_INTEGERS = re.compile(r"(?:[+-]?[0-9]{1,18}\0)*+")
+_NUMBERS = re.compile(rf"(?:(?:{NUMBER.pattern}|{_INFINITY})\0)*+")
+
+
+class Inference:
+    """Reads a column's values, block by block, and then knows its type."""
+
+    def __init__(self, missing_texts: frozenset[str], wanted: str | None) -> None:
+        self._missing_texts = missing_texts
+        self._wanted = wanted
+        self._boolean = self._integer = self._number = True
+        self._distinct: set[str] | None = set()
+        self.rows = 0
+        self.missing = 0
+
+    def feed(self, values: Sequence[str]) -> None:
+        """Take the next values into account."""
+        present = [value for value in values if value not in self._missing_texts]
+        self.rows += len(values)
+        self.missing += len(values) - len(present)
+        joined = "".join(f"{value}\0" for value in present)
+        self._boolean = self._boolean and _BOOLEANS.fullmatch(joined) is not None
+        self._integer = self._integer and _INTEGERS.fullmatch(joined) is not None
+        self._number = self._number and (self._integer or _NUMBERS.fullmatch(joined) is not None)
+        if self._distinct is not None:
+            self._distinct.update(present)
+            if len(self._distinct) > limits.MAX_CLASSES or max(map(len, present), default=0) > limits.MAX_TEXT:
+                self._distinct = None
+
+    @property
+    def type(self) -> str:
+        """The narrowest type that holds every value; what was asked for comes first."""
+        if self._wanted is not None:
+            return "text" if self._wanted == "category" and self._distinct is None else self._wanted
+        if self.missing == self.rows:
+            return "number"
+        narrow = {"boolean": self._boolean, "integer": self._integer, "number": self._number}
+        return next((name for name, holds in narrow.items() if holds),
+                    "text" if self._distinct is None else "category")
+
+    @property
+    def holds_integers(self) -> bool:
+        """Whether int() may read every present value."""
+        return self._integer
+
+    @property
+    def dtype(self) -> str:
+        """How the column is stored: NaN stands for a missing number, -1 for a missing category."""
+        if self.type in ("category", "text"):
+            return "int32"
+        if self.type == "number" or self.missing:
+            return "float64"
+        return "bool" if self.type == "boolean" else "int64"
+
+    @property
+    def categories(self) -> tuple[str, ...] | None:
+        """The distinct texts of a category column, sorted."""
+        return tuple(sorted(self._distinct or ())) if self.type == "category" else None
+
+
+class Conversion:
+    """A column's texts to its stored values."""
+
+    def __init__(self, name: str, inference: Inference, missing_texts: frozenset[str]) -> None:
+        self._name = name
+        self._type, self._dtype = inference.type, inference.dtype
+        self._missing_texts = missing_texts
+        self._plain = self._dtype == "int64" and inference.holds_integers
+        self._codes = {text: code for code, text in enumerate(inference.categories or ())}
+
+    def __call__(self, values: Sequence[str], lines: Sequence[int]) -> Array:
+        """The values as an array of the column's dtype; `lines` serve the messages."""
+        if self._type == "category":
+            return np.array([self._codes.get(value, -1) for value in values], np.int32)
+        if self._plain:
+            return np.array(list(map(int, values)), np.int64)
+        numbers = np.array([self._number(value, line) for value, line in zip(values, lines, strict=True)], np.float64)
+        return numbers.astype(self._dtype)
+
+    def _number(self, value: str, line: int) -> float:
+        if value in self._missing_texts:
+            return math.nan
+        number = BOOLEANS.get(value.lower()) if self._type == "boolean" else _parse(value)
+        where = f"line {line}, column {show(self._name)}"
+        if number is None or (self._type == "integer" and not number.is_integer() and math.isfinite(number)):
+            raise DataError("csv_value", f"expected {_article(self._type)}, received {show(value)}", where=where)
+        if abs(number) > LARGEST:
+            raise DataError("not_finite", "expected a number within float32's range, received infinity or more",
+                            where=where)
+        return number
+
+
+def _parse(value: str) -> float | None:
+    """As the patterns above have it: float() itself takes underscores and other scripts' digits."""
+    return float(value) if NUMBER.fullmatch(value) or re.fullmatch(_INFINITY, value) else None
+
+
+def _article(type_name: str) -> str:
+    return {"integer": "an integer", "number": "a number", "boolean": "true or false"}[type_name]
