@@ -59,10 +59,14 @@ class JobFailedError(StokerError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One place in what was sent, as a JSON Pointer, and what is wrong there."""
+    """One place in what was sent, and what is wrong there.
+
+    `pointer` is a JSON Pointer into the body, or `parameter` names a query parameter, form part or header.
+    """
 
     pointer: str
     detail: str
+    parameter: str = ""
 
 
 class ApiError(StokerError):
@@ -76,7 +80,7 @@ class ApiError(StokerError):
         self.request_id = problem.get("request_id")
         faults = problem.get("errors")
         self.faults = tuple(
-            Fault(str(fault.get("pointer", "")), str(fault.get("detail", "")))
+            Fault(*(str(fault.get(name) or "") for name in ("pointer", "detail", "parameter")))
             for fault in (faults if isinstance(faults, list) else [])
             if isinstance(fault, dict)
         )
@@ -88,7 +92,7 @@ class ApiError(StokerError):
         marks = [f"HTTP {self.status}"] + [self.code] * bool(self.code)
         marks += [f"request {self.request_id}"] if self.request_id else []
         lines = [f"{head} ({', '.join(marks)})"]
-        lines += [f"  {fault.pointer or '/'}: {fault.detail}" for fault in self.faults]
+        lines += [f"  {fault.parameter or fault.pointer or '/'}: {fault.detail}" for fault in self.faults]
         return "\n".join(lines)
 
 

@@ -166,7 +166,7 @@ def test_datasets(server: Scripted, tmp_path: Path, capsys: pytest.CaptureFixtur
     server.replies = [Reply(document=ready)]
     assert main(["datasets", "get", "ds_1"]) == 0
     assert json.loads(capsys.readouterr().out) == ready
-    server.replies = [Reply(document={"profile": {"age": {"count": 9, "missing": 1, "mean": 30.5}}})]
+    server.replies = [Reply(document={"columns": {"age": {"count": 9, "missing": 1, "mean": 30.5}}})]
     assert main(["datasets", "profile", "ds_1"]) == 0
     assert "30.5" in capsys.readouterr().out
     (tmp_path / "f.csv").write_text("a\n1\n")

@@ -112,7 +112,7 @@ def run_profile(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         show(document)
         return 0
-    columns: dict[str, Any] = document.get("profile") or document
+    columns: dict[str, Any] = document["columns"]
     names = ("count", "missing", "minimum", "maximum", "mean", "std")
     rows = (
         (name, *(number(statistics.get(each)) for each in names), str(len(statistics.get("classes") or ()) or "–"))

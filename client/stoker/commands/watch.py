@@ -17,7 +17,7 @@ POLL_SECONDS = 1.0
 
 
 def follow(client: Client, job_id: str, *, view: View | None = None) -> int:
-    """Shows the job until it ends. 0 if it succeeded (or was left paused), 1 if not, 130 if the person had enough."""
+    """Shows the job until it ends. 0 if it succeeded, 1 if not, 130 if the person had enough."""
     view = view or (LiveView() if sys.stdout.isatty() else PlainView())
     try:
         with view:
