@@ -87,12 +87,12 @@ class BlobWriter:
                 self._store(session)
 
     def commit(self, session: Session) -> BlobInfo:
-        """Make the blob visible with the caller's transaction. Raises BlobGone, CorruptBlob.
+        """Make the blob visible with the caller's transaction. Call `flush` first. Raises BlobGone, CorruptBlob.
 
         If the same content is there already, that blob is returned and this one's chunks go.
         """
         if self._buffer:
-            self._store(session)
+            raise ValueError("expected a flushed writer, received one with bytes that are not stored")
         self._check(session)
         existing = self._existing(session)
         if existing is None:

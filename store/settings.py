@@ -67,6 +67,9 @@ class Settings:
         "STOKER_PROJECT_BYTES", 100 * GIB, "bytes of datasets and checkpoints a project may store"
     )
 
+    job_memory_bytes: int = setting(
+        "STOKER_JOB_MEMORY_BYTES", 0, "most memory a job may plan for; 0 means the memory of the machine"
+    )
     database_pool: int = setting("STOKER_DATABASE_POOL", 10, "connections a process keeps to the database")
     threads: int = setting("STOKER_THREADS", 0, "threads of one training; 0 means cores divided by the worker's slots")
 

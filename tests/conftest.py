@@ -43,7 +43,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def database(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A migrated database, once on SQLite and once on PostgreSQL, shared by a module: its tests use projects of their own."""
+    """A migrated database, once on SQLite and once on PostgreSQL, shared by a module."""
     yield from _database(Settings(data_dir=tmp_path_factory.mktemp("data"), database_url=database_url))
 
 

@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column("metrics", json, nullable=True),
         sa.Column("latest_checkpoint_id", sa.String(length=64), nullable=True),
         sa.Column("best_checkpoint_id", sa.String(length=64), nullable=True),
+        sa.Column("initial_checkpoint_id", sa.String(length=64), nullable=True),
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("attempts_without_progress", sa.Integer(), nullable=False),
@@ -201,6 +202,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
     )
     op.create_index("ix_jobs_dataset_id", "jobs", ["dataset_id"])
+    op.create_index("ix_jobs_initial_checkpoint_id", "jobs", ["initial_checkpoint_id"])
     op.create_index("ix_jobs_project_id_id", "jobs", ["project_id", "id"])
     op.create_index("ix_jobs_status_lease_until", "jobs", ["status", "lease_until"])
     op.create_index("ix_jobs_status_project_id", "jobs", ["status", "project_id"])

@@ -15,7 +15,8 @@ from store.models.columns import Id, Identified, Leased, Owned
 class Job(Identified, Owned, Leased, Base):
     """`event_seq` is the number of the job's last event: every write that adds events raises it in its first UPDATE.
 
-    `latest_checkpoint_id` and `best_checkpoint_id` have no foreign key, because checkpoints point back at jobs.
+    `initial_checkpoint_id` is another job's, whose weights this one starts from. The ids of checkpoints have no foreign
+    key, because checkpoints point back at jobs.
     """
 
     __tablename__ = "jobs"
@@ -36,3 +37,4 @@ class Job(Identified, Owned, Leased, Base):
     metrics: Mapped[dict[str, Any] | None]
     latest_checkpoint_id: Mapped[Id | None]
     best_checkpoint_id: Mapped[Id | None]
+    initial_checkpoint_id: Mapped[Id | None] = mapped_column(index=True)

@@ -10,6 +10,7 @@ import hmac
 import re
 import secrets
 import zlib
+from collections.abc import Iterable
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -63,6 +64,12 @@ class ApiKeyRepository:
         digest = _digest(secret)
         key = self.session.scalar(select(ApiKey).where(ApiKey.sha256 == digest, ApiKey.revoked_at.is_(None)))
         return key if key is not None and hmac.compare_digest(key.sha256, digest) else None
+
+    def active(self, ids: Iterable[str]) -> set[str]:
+        """Those of these keys that open something."""
+        return set(
+            self.session.scalars(select(ApiKey.id).where(ApiKey.id.in_(tuple(ids)), ApiKey.revoked_at.is_(None)))
+        )
 
     def list(self, project_id: str | None = None) -> list[ApiKey]:
         """All keys (of a project), revoked ones too, oldest first."""

@@ -43,7 +43,8 @@ class CheckpointRepository:
     ) -> Checkpoint:
         """Make a stored checkpoint the job's latest (and its best), together with what the job says of itself.
 
-        Older ones go, but for the `keep_last` newest and the best. Call `flush` on both writers before, so that this
+        Older ones go, but for the `keep_last` newest (always two, so that there is one to fall back to), the best, and
+        those that other jobs start from. Call `flush` on both writers before, so that this
         transaction is short. Raises LeaseLost, BlobGone, CorruptBlob.
         """
         id = new_id("checkpoint")
@@ -86,7 +87,7 @@ class CheckpointRepository:
         )
         self.session.add(checkpoint)
         self.session.flush()
-        self._prune(job_id, max(keep_last, 1))
+        self._prune(job_id, max(keep_last, 2))
         return checkpoint
 
     def discard(self, job_id: str, token: int, checkpoint_id: str, reason: str) -> Checkpoint | None:
@@ -138,4 +139,10 @@ class CheckpointRepository:
         best = self.session.scalar(select(Job.best_checkpoint_id).where(Job.id == job_id))
         old = [row.id for row in self._newest_first(job_id)[keep_last:] if row.id != best]
         if old:
-            self.session.execute(delete(Checkpoint).where(Checkpoint.id.in_(old)), execution_options=NO_SYNC)
+            # Locked first: whoever creates a job that starts from one of them holds it, or finds it gone.
+            locked = select(Checkpoint.id).where(Checkpoint.id.in_(old)).with_for_update(skip_locked=True)
+            ids = set(self.session.scalars(locked))
+            ids -= set(
+                self.session.scalars(select(Job.initial_checkpoint_id).where(Job.initial_checkpoint_id.in_(ids)))
+            )
+            self.session.execute(delete(Checkpoint).where(Checkpoint.id.in_(ids)), execution_options=NO_SYNC)

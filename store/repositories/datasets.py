@@ -21,7 +21,6 @@ from store.repositories.projects import ProjectRepository
 from store.states import ACTIVE, DATASET_TRANSITIONS, FAILED, PROCESSING, READY, transition
 
 INGEST = "ingest"
-WORKER_LOST = {"code": "worker_lost", "message": "Its workers were lost again and again.", "pointer": None}
 DELETED = {"code": "deleted", "message": "The dataset was deleted while it was processed.", "pointer": None}
 
 
@@ -177,15 +176,23 @@ class DatasetRepository(LeaseRepository[Dataset]):
 
     def reap(self, expired: Expired, *, attempts: int = 3) -> str | None:
         """Take the work from a lost worker: the status then, or None if the lease is another now."""
-        seized = self._seize(expired)
-        if seized is None:
-            return None
-        flags, without_progress = seized
+        locked = self._lock_expired(expired)
+        return self._lose(expired.id, expired.token, *locked, "Its worker was lost.", attempts) if locked else None
+
+    def lose(self, id: str, token: int, cause: str, *, attempts: int = 3) -> str:
+        """The worker itself gives up an attempt whose process died: the status then. Raises LeaseLost."""
+        locked = self._lock_held(id, token)
+        if locked is None:
+            raise LeaseLost(id, token)
+        return self._lose(id, token, *locked, cause, attempts)
+
+    def _lose(self, id: str, token: int, flags: Flags, without_progress: int, cause: str, attempts: int) -> str:
         if flags.cancel or without_progress >= attempts:
-            self.fail(expired.id, expired.token, DELETED if flags.cancel else WORKER_LOST)
+            lost = {"code": "worker_lost", "message": f"{cause} {without_progress} attempts ended so.", "pointer": None}
+            self.fail(id, token, DELETED if flags.cancel else lost)
             return FAILED
-        self._update(self._held_by(expired.id, expired.token), {"lease_until": None, "worker": None}, Dataset.id)
-        outbox.add(self.session, INGEST, "reaped")
+        self._update(self._held_by(id, token), {"lease_until": None, "worker": None}, Dataset.id)
+        outbox.add(self.session, INGEST, "lost")
         return PROCESSING
 
     def _fence(self, id: str, token: int) -> Flags:

@@ -12,7 +12,7 @@ from store import outbox
 from store.base import utc_now
 from store.errors import IllegalTransition, NotFound, QuotaExceeded
 from store.ids import new_id
-from store.models import Job
+from store.models import Checkpoint, Job
 from store.repositories.events import EventRepository, NewEvent
 from store.repositories.labels import has_labels
 from store.repositories.leases import Flags, LeaseRepository
@@ -89,7 +89,13 @@ class JobRepository(JobRows):
         priority: int = 0,
         queued_limit: int | None = None,
     ) -> Job:
-        """A queued job, its first event and the wake-up message. Raises QuotaExceeded."""
+        """A queued job, its first event and the wake-up message. Raises QuotaExceeded.
+
+        The checkpoint that `spec["initial_weights"]` names is kept as long as the job. Raises NotFound if it is gone.
+        """
+        initial = (spec.get("initial_weights") or {}).get("checkpoint")
+        if initial is not None:
+            self._hold_checkpoint(initial)
         if queued_limit is not None:
             ProjectRepository(self.session).lock(project_id)
             if self.counts(project_id).get(QUEUED, 0) >= queued_limit:
@@ -104,6 +110,7 @@ class JobRepository(JobRows):
             dataset_id=dataset_id,
             model_id=model_id,
             priority=priority,
+            initial_checkpoint_id=initial,
             event_seq=1,
         )
         self.session.add(job)
@@ -193,6 +200,11 @@ class JobRepository(JobRows):
     def _request(self, id: str, column: str, message: str) -> None:
         event = NewEvent(type="log", message=message)
         self._change(Job.status == RUNNING, {column: utc_now()}, [event], id)
+
+    def _hold_checkpoint(self, id: str) -> None:
+        statement = select(Checkpoint.id).where(Checkpoint.id == id).with_for_update(read=True, key_share=True)
+        if self.session.scalar(statement) is None:
+            raise NotFound("checkpoint", id)
 
     def _lock(self, project_id: str, id: str) -> Job:
         statement = select(Job).where(Job.id == id, Job.project_id == project_id).with_for_update(key_share=True)

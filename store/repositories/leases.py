@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, false, func, select, update
+from sqlalchemy import ColumnElement, and_, false, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from store.base import clock
@@ -127,14 +127,18 @@ class LeaseRepository(ABC, Generic[LeasedRow]):
         }
         return self._update((row.id == id) & self.is_waiting(), claimed, row.id) is not None
 
-    def _seize(self, expired: Expired) -> tuple[Flags, int] | None:
-        """Lock the row if it still has this very lease and it is still over: (flags, attempts without progress)."""
+    def _lock_held(self, id: str, token: int, *also: ColumnElement[bool]) -> tuple[Flags, int] | None:
+        """A fenced UPDATE that changes nothing: (flags, attempts without progress), or None if it is not held."""
         row = self.row
-        same = self._held_by(expired.id, expired.token) & (row.lease_until == expired.lease_until)
-        seized = self._update(
-            same & (row.lease_until < clock()), {"token": row.token}, *self._flags(), row.attempts_without_progress
+        locked = self._update(
+            and_(self._held_by(id, token), *also), {"token": row.token}, *self._flags(), row.attempts_without_progress
         )
-        return (Flags(bool(seized[0]), bool(seized[1])), int(seized[2])) if seized is not None else None
+        return (Flags(bool(locked[0]), bool(locked[1])), int(locked[2])) if locked is not None else None
+
+    def _lock_expired(self, expired: Expired) -> tuple[Flags, int] | None:
+        """As `_lock_held`, if the row still has this very lease and it is still over."""
+        until = self.row.lease_until
+        return self._lock_held(expired.id, expired.token, until == expired.lease_until, until < clock())
 
     def _update(self, where: ColumnElement[bool], values: Mapping[str, Any], *returning: Any) -> Any:
         """One UPDATE of at most one row: what it returns, or None if no row met `where`."""

@@ -27,11 +27,6 @@ MESSAGES = {
     CANCELLED: "The job was cancelled.",
     PAUSED: "The job is paused.",
 }
-WORKER_LOST = {
-    "code": "worker_lost",
-    "message": "Its workers were lost again and again without a new checkpoint.",
-    "pointer": None,
-}
 
 
 class RunningJobRepository(JobRows):
@@ -131,24 +126,32 @@ class RunningJobRepository(JobRows):
 
     def reap(self, expired: Expired, *, attempts: int = 3) -> str | None:
         """Take the job from a lost worker: the status it has then, or None if the lease is another now."""
-        seized = self._seize(expired)
-        if seized is None:
-            return None
-        flags, without_progress = seized
+        locked = self._lock_expired(expired)
+        return self._lose(expired.id, expired.token, *locked, "Its worker was lost.", attempts) if locked else None
+
+    def lose(self, id: str, token: int, cause: str, *, attempts: int = 3) -> str:
+        """The worker itself gives up an attempt whose process died: the status the job has then. Raises LeaseLost."""
+        locked = self._lock_held(id, token)
+        if locked is None:
+            raise LeaseLost(id, token)
+        return self._lose(id, token, *locked, cause, attempts)
+
+    def _lose(self, id: str, token: int, flags: Flags, without_progress: int, cause: str, attempts: int) -> str:
+        error: dict[str, Any] | None = None
         if flags.cancel or flags.pause:
-            wanted = CANCELLED if flags.cancel else PAUSED
+            wanted, message = (CANCELLED, MESSAGES[CANCELLED]) if flags.cancel else (PAUSED, MESSAGES[PAUSED])
+        elif without_progress < attempts:
+            wanted, message = QUEUED, "The job is queued again."
         else:
-            wanted = FAILED if without_progress >= attempts else QUEUED
-        error = WORKER_LOST if wanted == FAILED else None
-        message = {QUEUED: "Its worker was lost; the job is queued again.", FAILED: WORKER_LOST["message"]}
+            message = f"{without_progress} attempts in a row ended without a new checkpoint."
+            wanted, error = FAILED, {"code": "worker_lost", "message": f"{cause} {message}", "pointer": None}
         values: dict[str, Any] = {"error": error}
         if wanted in (FAILED, CANCELLED):
             values["finished_at"] = clock()
-        text = str(message.get(wanted) or MESSAGES[wanted])
-        event = status_event(wanted, text, "error" if error else "warning", **({"error": error} if error else {}))
-        self._leave(expired.id, expired.token, wanted, values, event, "lost", error)
+        level, data = ("error", {"error": error}) if error else ("warning", {})
+        self._leave(id, token, wanted, values, status_event(wanted, f"{cause} {message}", level, **data), "lost", error)
         if wanted == QUEUED:
-            outbox.add(self.session, TRAINING, "reaped")
+            outbox.add(self.session, TRAINING, "lost")
         return wanted
 
     def _leave(
