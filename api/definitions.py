@@ -1,0 +1,110 @@
+"""From what a user sent to what the engine understood: models by value, by id or by a job's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.definition import Model
+from sqlalchemy.orm import Session
+
+from api.errors import Fault, Problem, conflict, invalid, received
+from engine import definition
+from engine.errors import nearest, show
+from store.ids import is_id
+from store.models import Checkpoint, Job
+from store.repositories import CheckpointRepository, JobRepository, ModelRepository
+
+POINTER = "/model"
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A definition, the stored model it came from, and the checkpoint whose weights training starts from."""
+
+    definition: Mapping[str, Any]
+    model_id: str | None = None
+    initial_weights: Mapping[str, str] | None = None
+
+
+def read_model(document: Any) -> Model:
+    """The engine's model. Raises DefinitionError with pointers below `/model`."""
+    return definition.parse_model(document, pointer=POINTER)
+
+
+def resolve_definition(session: Session, project_id: str, given: Any) -> Mapping[str, Any]:
+    """The definition that a stored model's id names, or the one given. Raises Problem."""
+    return _by_value(given) if not isinstance(given, str) else _stored(session, project_id, given)
+
+
+def resolve_model(session: Session, project_id: str, given: Any) -> ResolvedModel:
+    """What a job's `model` means: a definition, a stored model's id, or another job's weights. Raises Problem."""
+    if isinstance(given, str):
+        return ResolvedModel(_stored(session, project_id, given), model_id=given)
+    if isinstance(given, dict) and ("from_job" in given or given.keys() == {"checkpoint"}):
+        return _warm_start(session, project_id, given)
+    return ResolvedModel(_by_value(given))
+
+
+def _by_value(given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, dict):
+        raise invalid(f"expected a definition or a model's id, received {received(given)}", pointer=POINTER)
+    return given
+
+
+def _stored(session: Session, project_id: str, model_id: str) -> Mapping[str, Any]:
+    check_id("model", model_id, POINTER)
+    return ModelRepository(session).get(project_id, model_id).definition
+
+
+def _warm_start(session: Session, project_id: str, given: Mapping[str, Any]) -> ResolvedModel:
+    known = ("from_job", "checkpoint")
+    for name in given:
+        if name not in known:
+            detail = f"expected from_job and checkpoint, received the unknown field {show(name)}{nearest(name, known)}"
+            raise invalid(detail, pointer=f"{POINTER}/{name[:200]}")
+    check_id("job", given.get("from_job"), f"{POINTER}/from_job")
+    job = JobRepository(session).get(project_id, given["from_job"])
+    checkpoint = choose_checkpoint(session, job, given.get("checkpoint"), pointer=f"{POINTER}/checkpoint")
+    return ResolvedModel(job.spec["model"], job.model_id, {"job": job.id, "checkpoint": checkpoint.id})
+
+
+def check_id(kind: str, given: Any, pointer: str) -> None:
+    """Raises Problem: 422 if it is no text, 404 if it cannot be the id of anything."""
+    if not isinstance(given, str):
+        raise invalid(f"expected the id of a {kind}, received {received(given)}", pointer=pointer)
+    if not is_id(kind, given):
+        detail = f"there is no such {kind}"
+        raise Problem(404, "not_found", detail, errors=[Fault(detail, pointer=pointer)])
+
+
+def choose_checkpoint(
+    session: Session, job: Job, chosen: Any, *, pointer: str | None = None, parameter: str | None = None
+) -> Checkpoint:
+    """`best`, `last` or an id; by default the best if a monitor is set, else the last. Raises Problem."""
+    monitored = job.spec["checkpoints"].get("monitor") is not None
+    if chosen is None:
+        chosen = "best" if monitored and job.best_checkpoint_id else "last"
+    if chosen == "best":
+        if not monitored:
+            raise invalid(
+                "expected last or a checkpoint's id: the job has no monitor, received 'best'",
+                pointer=pointer,
+                parameter=parameter,
+                code="no_best_checkpoint",
+            )
+        wanted = job.best_checkpoint_id
+    elif chosen == "last":
+        wanted = job.latest_checkpoint_id
+    else:
+        if not isinstance(chosen, str) or not (chosen.startswith("ckpt_") and len(chosen) <= 64):
+            detail = f"expected best, last or a checkpoint's id, received {received(chosen)}"
+            raise invalid(detail, pointer=pointer, parameter=parameter)
+        if not is_id("checkpoint", chosen):
+            detail = "there is no such checkpoint"
+            raise Problem(404, "not_found", detail, errors=[Fault(detail, pointer, parameter)])
+        wanted = chosen
+    if wanted is None:
+        raise conflict("no_checkpoint", "the job has no weights yet: it has not written its first checkpoint")
+    return CheckpointRepository(session).get(job.project_id, job.id, wanted)

@@ -1,0 +1,104 @@
+"""Checking a job before it is queued: what it names exists, what it says is understood, and it fits into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.definitions import ResolvedModel, check_id, resolve_model
+from api.errors import Fault, Problem, conflict
+from api.schemas.jobs import JobCreate
+from engine import definition, inspect
+from store.errors import QuotaExceeded
+from store.models import Job
+from store.repositories import DatasetRepository, JobRepository
+from store.session import Database
+from store.settings import Settings
+from store.states import QUEUED, READY
+
+BLOCKS = ("data", "training", "checkpoints", "resources")
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A job that may be queued."""
+
+    name: str
+    spec: Mapping[str, Any]
+    dataset_id: str
+    model_id: str | None
+    labels: Mapping[str, str]
+
+    def create(self, session: Session, project_id: str, settings: Settings) -> Job:
+        """The queued job. Raises Problem if the dataset has gone meanwhile, QuotaExceeded."""
+        _ready_manifest(session, project_id, self.dataset_id)
+        return JobRepository(session).create(
+            project_id,
+            name=self.name,
+            spec=self.spec,
+            dataset_id=self.dataset_id,
+            model_id=self.model_id,
+            labels=self.labels,
+            queued_limit=settings.project_queued_jobs,
+        )
+
+
+def plan_job(
+    database: Database, project_id: str, body: JobCreate, initial_weights: Mapping[str, str] | None = None
+) -> JobPlan:
+    """Read what the body names, then check it with no transaction open. Raises Problem, DefinitionError, NotFound.
+
+    `initial_weights` are those of a job that is cloned; a warm start in the body wins.
+    """
+    check_id("dataset", body.dataset, "/dataset")
+    with database.read() as session:
+        manifest = _ready_manifest(session, project_id, body.dataset)
+        resolved = resolve_model(session, project_id, body.model)
+    spec = _understand(body, resolved, manifest)
+    _admit(spec, database.settings)
+    spec["initial_weights"] = resolved.initial_weights or initial_weights
+    return JobPlan(body.name, spec, body.dataset, resolved.model_id, body.metadata)
+
+
+def check_queue(session: Session, project_id: str, settings: Settings) -> None:
+    """Raises QuotaExceeded if the project has as many queued jobs as it may have."""
+    limit = settings.project_queued_jobs
+    if JobRepository(session).counts(project_id).get(QUEUED, 0) >= limit:
+        raise QuotaExceeded("queued jobs", limit)
+
+
+def _ready_manifest(session: Session, project_id: str, dataset_id: str) -> Mapping[str, Any]:
+    dataset = DatasetRepository(session).get(project_id, dataset_id)
+    if dataset.status != READY or dataset.manifest is None:
+        raise conflict("dataset_not_ready", f"the dataset is {dataset.status}; a job needs one that is ready")
+    return dataset.manifest
+
+
+def _understand(body: JobCreate, resolved: ResolvedModel, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: getattr(body, name) for name in BLOCKS if name in body.model_fields_set}
+    document = {"model": resolved.definition, **given}
+    return dict(definition.parse_job(document, manifest).to_json())
+
+
+def _admit(spec: Mapping[str, Any], settings: Settings) -> None:
+    """Raises Problem if the planner says that training does not fit into the memory the job may use."""
+    summary = inspect.summary(definition.parse_model(spec["model"]), spec["training"]["batch_size"])
+    planned = summary["memory_bytes"]["training"]
+    allowed = spec["resources"].get("memory_bytes")
+    limit = settings.job_memory_bytes or _memory_of_machine()
+    if allowed is not None and planned > allowed:
+        pointer, maximum, whose = "/resources/memory_bytes", allowed, "the job's memory_bytes"
+    elif planned > limit:
+        pointer, maximum, whose = "/model", limit, "the server's limit for a job"
+    else:
+        return
+    detail = f"expected a job that fits into {maximum} bytes ({whose}), received one that plans {planned}"
+    raise Problem(422, "does_not_fit", detail, errors=[Fault(detail, pointer=pointer)])
+
+
+def _memory_of_machine() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

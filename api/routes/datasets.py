@@ -1,0 +1,183 @@
+"""Datasets: upload, look, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api import json_body
+from api.auth import Caller
+from api.deps import ReadSession, TheCaller, TheService, WriteSession
+from api.errors import Fault, Problem, conflict, from_definition, invalid, not_found, received
+from api.idempotency import Once, TheOnce, Write
+from api.multipart import Form, read_form
+from api.pagination import Paging
+from api.schemas.base import Listing
+from api.schemas.datasets import DatasetAnswer, PreviewAnswer, ProfileAnswer, to_dataset
+from api.service import Service
+from engine.data import read_format
+from engine.errors import DefinitionError
+from store.blobs import BlobWriter
+from store.ids import is_id
+from store.models import Dataset
+from store.repositories import DatasetRepository, ProjectRepository
+from store.states import READY
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+FIELDS = ("name", "format", "options")
+UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "the file as it is"},
+                        "name": {"type": "string", "description": "by default the file's; used again, a new version"},
+                        "format": {"type": "string", "description": "by default found out from the file"},
+                        "options": {"type": "string", "description": "the format's options as a JSON object"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """A form that was read to its end."""
+
+    name: str
+    filename: str | None
+    format: str | None
+    options: Mapping[str, Any]
+
+
+@router.post("", status_code=202, response_model=DatasetAnswer, openapi_extra=UPLOAD_BODY)
+async def create_dataset(request: Request, service: TheService, caller: TheCaller, once: TheOnce) -> Response:
+    """Upload a file (multipart); a worker then reads it. The status goes from `processing` to `ready` or `failed`."""
+    await run_in_threadpool(_check_room, service, caller, request.headers.get("content-length", ""))
+    writer = await run_in_threadpool(BlobWriter, service.database, owner=f"upload of {caller.project_id}")
+    try:
+        form = await read_form(request, writer, file="file", fields=FIELDS)
+        return await run_in_threadpool(_finish, service, caller, once, writer, form)
+    finally:
+        if not writer.committed:
+            await run_in_threadpool(writer.abort)
+
+
+def _check_room(service: Service, caller: Caller, content_length: str) -> None:
+    """Raises QuotaExceeded before anything is read, if what is announced cannot be kept."""
+    announced = int(content_length[:20]) if content_length.isdecimal() else 0
+    with service.database.read() as session:
+        ProjectRepository(session).check_bytes(caller.project_id, announced, service.settings.project_bytes)
+
+
+def _finish(service: Service, caller: Caller, once: Once, writer: BlobWriter, form: Form) -> Response:
+    if form.file_bytes > service.settings.upload_bytes:
+        detail = f"expected a file of at most {service.settings.upload_bytes} bytes, received {form.file_bytes}"
+        raise Problem(413, "body_too_large", detail, errors=[Fault(detail, parameter="file")])
+    upload = _read_fields(form)
+    writer.flush()
+
+    def prepare() -> Write:
+        return lambda session: to_dataset(
+            DatasetRepository(session).create(
+                caller.project_id,
+                name=upload.name,
+                source=writer,
+                filename=upload.filename,
+                format=upload.format,
+                options=upload.options,
+                bytes_limit=service.settings.project_bytes,
+            )
+        )
+
+    return once.answer(202, {**form.fields, "filename": form.filename, "sha256": writer.sha256}, prepare)
+
+
+def _read_fields(form: Form) -> _Upload:
+    if form.file_bytes == 0:
+        raise invalid("expected a file, received an empty one", parameter="file")
+    name = form.fields.get("name", form.filename or "dataset")
+    if not 1 <= len(name) <= 200 or not name.isprintable():
+        detail = f"expected a string of 1 to 200 printable characters, received {received(name)}"
+        raise invalid(detail, parameter="name")
+    options = json_body.parse(form.fields.get("options", "{}").encode(), pointer="/options")
+    if not isinstance(options, dict):
+        raise invalid(f"expected an object, received {received(options)}", pointer="/options")
+    format = form.fields.get("format")
+    try:
+        read_format(format, options, pointer="/options")
+    except DefinitionError as error:
+        raise from_definition(error) from None
+    return _Upload(name, form.filename, format, options)
+
+
+@router.get("")
+def list_datasets(
+    session: ReadSession,
+    caller: TheCaller,
+    page: Paging,
+    status: Literal["processing", "ready", "failed"] | None = None,
+) -> Listing[DatasetAnswer]:
+    """The project's datasets."""
+    found = DatasetRepository(session).page(
+        caller.project_id, after=page.cursor("dataset"), limit=page.limit, order=page.order, status=status
+    )
+    return Listing[DatasetAnswer].of((to_dataset(row) for row in found.rows), has_more=found.has_more)
+
+
+@router.get("/{dataset_id}")
+def get_dataset(dataset_id: str, session: ReadSession, caller: TheCaller) -> DatasetAnswer:
+    """One dataset: its columns, classes and splits once it is ready."""
+    return to_dataset(_find(session, caller, dataset_id))
+
+
+@router.get("/{dataset_id}/profile")
+def get_profile(dataset_id: str, session: ReadSession, caller: TheCaller) -> ProfileAnswer:
+    """Statistics of every column."""
+    manifest = _manifest(_find(session, caller, dataset_id))
+    return ProfileAnswer(dataset=dataset_id, examples=manifest["examples"], columns=manifest["profile"])
+
+
+@router.get("/{dataset_id}/preview")
+def get_preview(
+    dataset_id: str,
+    session: ReadSession,
+    caller: TheCaller,
+    limit: Annotated[int, Query(ge=1, le=100, description="how many examples")] = 10,
+) -> PreviewAnswer:
+    """The first examples."""
+    manifest = _manifest(_find(session, caller, dataset_id))
+    return PreviewAnswer(dataset=dataset_id, data=manifest["preview"][:limit])
+
+
+@router.delete("/{dataset_id}", status_code=204)
+def delete_dataset(dataset_id: str, session: WriteSession, caller: TheCaller) -> None:
+    """Remove a dataset's files; jobs that trained on it keep its name. 409 while a job still needs it."""
+    if not is_id("dataset", dataset_id):
+        raise not_found("dataset")
+    DatasetRepository(session).delete(caller.project_id, dataset_id)
+
+
+def _find(session: Session, caller: Caller, dataset_id: str) -> Dataset:
+    if not is_id("dataset", dataset_id):
+        raise not_found("dataset")
+    return DatasetRepository(session).get(caller.project_id, dataset_id)
+
+
+def _manifest(dataset: Dataset) -> Mapping[str, Any]:
+    if dataset.status != READY or dataset.manifest is None:
+        raise conflict("dataset_not_ready", f"the dataset is {dataset.status}; this is known once it is ready")
+    return dataset.manifest
