@@ -1,0 +1,5 @@
+"""`python -m stokerd`."""
+
+from stokerd.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Takes work from the store under a lease, and does it on the engine."""
