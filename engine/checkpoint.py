@@ -1,6 +1,6 @@
 """Checkpoints: everything that training needs to go on as if it had never stopped.
 
-Two files. `weights.safetensors` is a complete weights file, the one that is downloaded. `state.safetensors` is the rest:
+Two files. `weights.safetensors` is a complete weights file, the one that is downloaded; `state.safetensors` holds:
 
     slots/<slot>                        the optimizer's slots
     sums/<metric>                       partial sums of the epoch under way, float64
@@ -74,7 +74,7 @@ class TrainingState:
 
 
 _TENSOR_FIELDS = ("slots", "sums", "remembered")
-_PLAIN_FIELDS = {item.name for item in dataclasses.fields(TrainingState)} - set(_TENSOR_FIELDS)
+_PLAIN_FIELDS = tuple(item.name for item in dataclasses.fields(TrainingState) if item.name not in _TENSOR_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def write(folder: Path, weights: Tensors, metadata: Metadata, state: TrainingSta
     document = {"origin": dataclasses.asdict(origin), "weights_sha256": sha256(files.weights), "state": plain,
                 "remembered": sorted(state.remembered)}
     # NaN and infinity are values that a loss may have had: unlike in the metadata, they must come back as they were.
-    encoded = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    encoded = json.dumps(document, separators=(",", ":")).encode()
     write_tensors(files.state, {**tensors, _DOCUMENT: np.frombuffer(encoded, np.uint8)}, {})
     return files
 
@@ -165,7 +165,7 @@ def _document(tensors: Tensors) -> dict[str, Any]:
 
 def _state(tensors: Tensors, document: Mapping[str, Any]) -> TrainingState:
     plain = dict(document["state"])
-    if set(plain) != _PLAIN_FIELDS:
+    if set(plain) != set(_PLAIN_FIELDS):
         raise WeightsError(f"the checkpoint's state: expected {', '.join(sorted(_PLAIN_FIELDS))}, "
                            f"received {show(', '.join(sorted(plain)), 200)}")
     for name in ("callbacks", "history"):

@@ -14,7 +14,7 @@ from engine.schedules.base import Rates, Schedule, Steps, rate
 @register("schedule")
 @dataclass(frozen=True, kw_only=True)
 class PiecewiseConstantDecay(Schedule):
-    """`values[0]` up to and including step `boundaries[0]`, then `values[1]` up to and including `boundaries[1]`, …"""
+    """`values[0]` up to and including step `boundaries[0]`, then `values[1]` up to `boundaries[1]`, and so on."""
 
     boundaries: tuple[int, ...] = option(sequence(integer(minimum=0), minimum=1, maximum=1000))
     values: tuple[float, ...] = option(sequence(rate, minimum=2, maximum=1001))
