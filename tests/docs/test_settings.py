@@ -33,7 +33,8 @@ def variable_is_bytes(name: str) -> bool:
 
 def test_every_setting_has_its_row_and_every_row_its_setting() -> None:
     expected = [row(entry) for entry in dataclasses.fields(Settings)]
-    written = [line for line in PAGE.read_text().splitlines() if line.startswith("| `STOKER_")]
+    server, _, _ = PAGE.read_text().partition("## The client's variables")
+    written = [line for line in server.splitlines() if line.startswith("| `STOKER_")]
     assert sorted(written) == sorted(expected), "the rows should be:\n" + "\n".join(expected)
 
 
