@@ -53,4 +53,4 @@ def sent(session: Session, ids: Sequence[int]) -> None:
 def pending(session: Session) -> dict[str, int]:
     """How many messages wait to be sent, by queue."""
     rows = session.execute(select(OutboxRow.queue, func.count()).group_by(OutboxRow.queue))
-    return dict(row.tuple() for row in rows)
+    return {row.queue: row[1] for row in rows}

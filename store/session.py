@@ -37,8 +37,7 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A session that sees one state and writes nothing."""
         with self._read() as session:
-            yield session
-            session.rollback()
+            yield session  # closing rolls back and, unlike rollback(), leaves what was read usable
 
     @contextmanager
     def write(self) -> Iterator[Session]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
-json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+json = sa.JSON()
 time = sa.DateTime(timezone=True)
 
 revision = "0001"

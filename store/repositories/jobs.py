@@ -146,7 +146,7 @@ class JobRepository(JobRows):
     def counts(self, project_id: str) -> dict[str, int]:
         """How many jobs the project has, by status."""
         statement = select(Job.status, func.count()).where(Job.project_id == project_id).group_by(Job.status)
-        return dict(row.tuple() for row in self.session.execute(statement))
+        return {row.status: row[1] for row in self.session.execute(statement)}
 
     def request_cancel(self, project_id: str, id: str) -> Job:
         """A waiting or paused job is cancelled at once, a running one is asked to stop. Raises IllegalTransition."""

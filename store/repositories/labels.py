@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, column, exists, func, literal, select, true
+from sqlalchemy import ColumnElement, String, and_, cast, column, exists, func, literal, select, true
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute, Session
-
-from store.base import Json
 
 
 def has_labels(
@@ -18,7 +17,7 @@ def has_labels(
     if not wanted:
         return true()
     if session.get_bind().dialect.name == "postgresql":
-        return stored.op("@>", is_comparison=True)(literal(dict(wanted), Json))
+        return cast(stored, JSONB).op("@>", is_comparison=True)(literal(dict(wanted), JSONB))
     return and_(*(_has_label(stored, key, value) for key, value in wanted.items()))
 
 
