@@ -149,11 +149,16 @@ class _Watch:
 
     def until_it_ends(self) -> Ending:
         """Look after it; its end of the pipe closes when it dies, however it dies."""
-        while not select.select([self.alive], [], [], TICK_SECONDS)[0]:
-            if self.killed is None:
-                self._heed_the_worker()
-                self._heed_the_lease()
-                self._heed_the_limits()
+        try:
+            while not select.select([self.alive], [], [], TICK_SECONDS)[0]:
+                if self.killed is None:
+                    self._heed_the_worker()
+                    self._heed_the_lease()
+                    self._heed_the_limits()
+        except BaseException:
+            os.kill(self.pid, signal.SIGKILL)  # nobody would look after it any more
+            os.waitpid(self.pid, 0)
+            raise
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         return Ending(code if code >= 0 else None, -code if code < 0 else None, self.killed, self.notice.read())
