@@ -1,0 +1,1 @@
+"""Random changes of training pictures, one a file; see `engine.data.augmentation`."""

@@ -1,0 +1,1 @@
+"""Preprocessing steps, one a file; see `engine.data.transform`."""
