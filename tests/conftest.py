@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_server import LocalServer
 
 from store import migrate
 from store.session import Database
@@ -20,6 +21,13 @@ _numbers = itertools.count(1)
 def postgres() -> Iterator[PostgresServer]:
     """One server for the whole run, started when the first test asks for it."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[LocalServer]:
+    """A whole server, `stokerd up` on a free port, for the whole run; stops cleanly and leaves no process, or fails."""
+    with LocalServer() as server:
         yield server
 
 

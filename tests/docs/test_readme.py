@@ -6,11 +6,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, ROOT
+ROOT = Path(__file__).parent.parent.parent
+BIN = Path(sys.executable).parent
 
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 
