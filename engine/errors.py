@@ -63,7 +63,10 @@ class CompileError(EngineError):
 
 def show(value: object, limit: int = 60) -> str:
     """A received value for an error message: short, printable, and never a whole document."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except (RecursionError, ValueError):  # nested beyond printing; an integer of more digits than Python prints
+        text = f"a {type(value).__name__} too large to show"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -13,6 +13,7 @@ of a document is collected, so that a user sees them all at once.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,18 @@ class _Hinted:
 
     def __repr__(self) -> str:
         return self.text
+
+
+def only(value: Any, reason: str) -> Reader:
+    """An option of Keras of which one value is supported: any other is refused with the reason, never ignored."""
+    expected = f"{json.dumps(value)} ({reason})"
+
+    def read(given: Any, pointer: str) -> Any:
+        if type(given) is not type(value) or given != value:
+            raise Mismatch(pointer, expected, given)
+        return value
+
+    return Reader(read, {"enum": [value]})
 
 
 # Readers made of readers ----------------------------------------------------------------------------------------------

@@ -1,0 +1,17 @@
+"""What every activation is: a function of one value, made of ops."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from engine.graph.ir import GraphBuilder, Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation(ABC):
+    """The options of an activation function."""
+
+    @abstractmethod
+    def build(self, b: GraphBuilder, x: Value) -> Value:
+        """The function of `x`, in the same shape. Raises ShapeMismatch."""

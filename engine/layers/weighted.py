@@ -1,0 +1,36 @@
+"""Options that all layers with a kernel and a bias share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.activations.base import Activation
+from engine.graph.ir import Value
+from engine.initializers.base import Initializer
+from engine.initializers.constant import Zeros
+from engine.layers.base import Layer, Net, no_constraint
+from engine.options import boolean, entry, option, optional
+from engine.regularizers.base import Regularizer
+
+initializer = entry("initializer")
+regularizer = optional(entry("regularizer"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(Layer):
+    """A layer that ends with: add a bias for each output channel, apply an activation."""
+
+    activation: Activation | None = option(optional(entry("activation")), default=None)
+    use_bias: bool = option(boolean, default=True)
+    bias_initializer: Initializer = option(initializer, default=Zeros())
+    bias_regularizer: Regularizer | None = option(regularizer, default=None)
+    activity_regularizer: Regularizer | None = option(regularizer, default=None)
+    bias_constraint: Any = option(no_constraint, default=None)
+
+    def finish(self, net: Net, value: Value, channels: int) -> Value:
+        """Bias and activation."""
+        if self.use_bias:
+            bias = net.weight("bias", (channels,), self.bias_initializer, regularizer=self.bias_regularizer)
+            value = net.b.op("add", value, bias)
+        return net.activate(value, self.activation)
