@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,11 @@ class Jobs:
         return job
 
     def metrics(
-        self, job_id: str, *, names: Iterator[str] | None = None, max_points: int | None = None
+        self, job_id: str, *, level: str = "epoch", names: Sequence[str] | None = None, max_points: int | None = None
     ) -> dict[str, Series]:
-        """Series by name; at most `max_points` points of each."""
+        """Series by name: a point for each epoch, or with `level="step"` for stretches of steps."""
         chosen = ",".join(names) if names else None
-        answer = self._transport.get(f"{ROUTE}/{job_id}/metrics", names=chosen, max_points=max_points)
+        answer = self._transport.get(f"{ROUTE}/{job_id}/metrics", level=level, names=chosen, max_points=max_points)
         return {item["name"]: Series.from_json(item) for item in answer["data"]}
 
     def checkpoints(self, job_id: str) -> Iterator[Checkpoint]:

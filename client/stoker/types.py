@@ -161,6 +161,7 @@ class Series(Answer):
     """A metric over training."""
 
     name: str = ""
+    level: str = ""
     points: tuple[Point, ...] = _reads(lambda points: tuple(Point.from_json(point) for point in points), ())
 
 
