@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 import engine
 from api import errors
@@ -15,7 +15,6 @@ from api.event_stream import EventStreams
 from api.health import Health
 from api.quota import LimitRequests
 from api.request_context import RequestContext
-from api.route import StrictRoute
 from api.routes import catalogue, checkpoints, datasets, events, health, jobs, metrics, models, weights
 from api.service import Service
 from store.session import Database
@@ -45,10 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     app.include_router(health.router)
-    v1 = APIRouter(prefix="/v1", route_class=StrictRoute)
     for module in (catalogue, datasets, models, jobs, events, metrics, checkpoints, weights):
-        v1.include_router(module.router)
-    app.include_router(v1)
+        app.include_router(module.router, prefix="/v1")
     errors.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(LimitBodies, limits=_body_limits(settings))

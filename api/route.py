@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -52,6 +52,11 @@ class StrictRoute(APIRoute):
                 raise from_validation(error.errors(), fields or ()) from None
 
         return strict
+
+
+def resource(prefix: str, tag: str) -> APIRouter:
+    """A router whose paths are strict."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute)
 
 
 def _body_fields(endpoint: Callable[..., Any]) -> list[str] | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from fastapi import APIRouter
-
+from api.route import resource
 from engine.catalogue import catalogue
 
-router = APIRouter(prefix="/catalogue", tags=["catalogue"])
+router = resource("/catalogue", "catalogue")
 
 
 @cache

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from api.deps import ReadSession, TheCaller
 from api.errors import not_found
 from api.pagination import Paging
+from api.route import resource
 from api.routes.jobs import find_job
 from api.schemas.base import Listing
 from api.schemas.checkpoints import CheckpointAnswer, to_checkpoint
 from store.ids import is_id
 from store.repositories import CheckpointRepository
 
-router = APIRouter(prefix="/jobs/{job_id}/checkpoints", tags=["checkpoints"])
+router = resource("/jobs/{job_id}/checkpoints", "checkpoints")
 
 
 @router.get("")

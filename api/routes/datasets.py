@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from api.errors import Fault, Problem, conflict, from_definition, invalid, not_f
 from api.idempotency import Once, TheOnce, Write
 from api.multipart import Form, read_form
 from api.pagination import Paging
+from api.route import resource
 from api.schemas.base import Listing
 from api.schemas.datasets import DatasetAnswer, PreviewAnswer, ProfileAnswer, to_dataset
 from api.service import Service
@@ -29,7 +30,7 @@ from store.models import Dataset
 from store.repositories import DatasetRepository, ProjectRepository
 from store.states import READY
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = resource("/datasets", "datasets")
 
 FIELDS = ("name", "format", "options")
 UPLOAD_BODY = {
@@ -117,11 +118,22 @@ def _read_fields(form: Form) -> _Upload:
     if not isinstance(options, dict):
         raise invalid(f"expected an object, received {received(options)}", pointer="/options")
     format = form.fields.get("format")
+    if format is not None:
+        _check_format(format, options)
+    return _Upload(name, form.filename, format, options)
+
+
+def _check_format(format: str, options: Mapping[str, Any]) -> None:
+    """Raises Problem for an unknown format, or for options that it does not have."""
+    if "type" in options:
+        raise invalid("expected the format's options, received the unknown field 'type'", pointer="/options/type")
     try:
         read_format(format, options, pointer="/options")
     except DefinitionError as error:
+        named = [fault for fault in error.faults if fault.pointer == "/options/type"]
+        if named:
+            raise invalid(named[0].detail, parameter="format", code="unknown_format") from None
         raise from_definition(error) from None
-    return _Upload(name, form.filename, format, options)
 
 
 @router.get("")

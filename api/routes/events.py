@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import Header, Request
 from starlette.responses import Response, StreamingResponse
 
 from api.deps import TheCaller, TheService
 from api.event_stream import Stream
 from api.pagination import PagingOldestFirst
+from api.route import resource
 from api.routes.jobs import find_job
 from api.schemas.base import Listing
 from api.schemas.events import EventAnswer, read_cursor, to_event
 from store.repositories import EventRepository
 
-router = APIRouter(prefix="/jobs/{job_id}/events", tags=["events"])
+router = resource("/jobs/{job_id}/events", "events")
 
 STREAM = "text/event-stream"
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from api.deps import ReadSession, TheService
-from api.route import StrictRoute
+from api.route import resource
 from store.repositories import DatasetRepository, WorkerRepository
 from store.repositories.datasets import INGEST
 from store.repositories.jobs import TRAINING
 from store.repositories.running_jobs import RunningJobRepository
 
-router = APIRouter(tags=["health"], route_class=StrictRoute)
+router = resource("", "health")
 
 
 @router.get("/healthz")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from starlette.responses import Response
@@ -15,13 +14,14 @@ from api.idempotency import TheOnce, Write
 from api.job_plan import check_queue, plan_job
 from api.merge_patch import merge
 from api.pagination import Paging
+from api.route import resource
 from api.schemas.base import Listing
 from api.schemas.jobs import SPEC_BLOCKS, JobAnswer, JobCreate, JobPatch, JobStatus, to_job
 from store.ids import is_id
 from store.models import Job
 from store.repositories import JobRepository
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = resource("/jobs", "jobs")
 
 
 @router.post("", status_code=201, response_model=JobAnswer)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from api.deps import ReadSession, TheCaller
 from api.errors import invalid
+from api.route import resource
 from api.routes.jobs import find_job
 from api.schemas.metrics import SeriesListing, to_series
 from store.repositories import MetricRepository
 
-router = APIRouter(prefix="/jobs/{job_id}/metrics", tags=["metrics"])
+router = resource("/jobs/{job_id}/metrics", "metrics")
 
 MAXIMUM_NAMES = 100
 

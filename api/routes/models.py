@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from api.definitions import read_model, resolve_definition
@@ -12,6 +12,7 @@ from api.deps import METADATA_PARAMETER, MetadataFilter, ReadSession, TheCaller,
 from api.errors import not_found
 from api.idempotency import TheOnce, Write
 from api.pagination import Paging
+from api.route import resource
 from api.schemas.base import Listing
 from api.schemas.models import (
     BatchSize,
@@ -27,7 +28,7 @@ from store.ids import is_id
 from store.models import Model
 from store.repositories import ModelRepository
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = resource("/models", "models")
 
 
 @router.post("", status_code=201, response_model=ModelAnswer)

@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 import engine
@@ -18,13 +18,14 @@ from api.definitions import choose_checkpoint
 from api.deps import TheCaller, TheService
 from api.downloads import download
 from api.errors import conflict, invalid
+from api.route import resource
 from api.routes.jobs import find_job
 from engine.errors import nearest, show
 from store.blobs import read_blob
 from store.models import Checkpoint
 from store.session import Database
 
-router = APIRouter(prefix="/jobs/{job_id}/weights", tags=["weights"])
+router = resource("/jobs/{job_id}/weights", "weights")
 
 STORED_FORMAT = "safetensors"
 MEDIA_TYPE = "application/octet-stream"
