@@ -44,6 +44,12 @@ class Supervisor:
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         self.stop_requests += 1
 
+    def close(self) -> None:
+        """Give back what wakes the loop; nothing can be supervised afterwards."""
+        signal.set_wakeup_fd(-1)
+        self._wake.close()
+        self._woken.close()
+
     def start(self, child: Child) -> None:
         """Add a child and start it."""
         self.children.append(child)

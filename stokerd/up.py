@@ -86,6 +86,7 @@ class Stack:
             with contextlib.suppress(FileNotFoundError):
                 self.directory.address_file.unlink()
             self.supervisor.drain(stages)
+            self.supervisor.close()
         say("stopped")
         return 0
 

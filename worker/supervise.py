@@ -69,13 +69,13 @@ def supervise(lease: Lease, work: Callable[[Notice], int], limits: Limits, stop:
     lease.database.close()
     alive, child_end = os.pipe()
     parent = os.getpid()
+    terminated = _Terminated()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
         _be_the_child(parent, work, notice)
     os.close(child_end)
-    terminated = _Terminated()
     try:
         return _Watch(pid, alive, lease, limits, stop, notice, baseline_bytes, terminated).until_it_ends()
     finally:

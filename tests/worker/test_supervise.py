@@ -15,17 +15,18 @@ from store.repositories import JobRepository
 from store.repositories.running_jobs import RunningJobRepository
 from store.session import Database
 from tests.store.rows import claimed_job, new_dataset, new_project
+from worker.exits import CRASHED
 from worker.lease import Lease
 from worker.notice import CANCEL, HURRY, PAUSE, SHUTDOWN, TIME_IS_UP, Notice
-from worker.supervise import CRASHED, Limits, supervise
-
-FAST = {"renew_seconds": 0.2, "poll_seconds": 0.1, "lease_seconds": 2.0}
+from worker.supervise import Limits, supervise
 
 
 @pytest.fixture
 def held(sqlite_database: Database) -> Iterator[tuple[Database, str, str, int]]:
     """A database with quick leases, and (project, job, token) of a claimed job."""
-    database = Database(dataclasses.replace(sqlite_database.settings, **FAST))
+    database = Database(
+        dataclasses.replace(sqlite_database.settings, renew_seconds=0.2, poll_seconds=0.1, lease_seconds=2.0)
+    )
     project = new_project(database)
     job = claimed_job(database, project, new_dataset(database, project).id, lease_seconds=2.0)
     yield database, project, job.id, job.token
@@ -57,7 +58,11 @@ def test_the_status_of_work_that_ends_by_itself(held):
 
 
 def test_a_kill_from_outside_is_named(held):
-    ending = supervise(lease_of(held), lambda notice: os.kill(os.getpid(), signal.SIGKILL) or 0, Limits(), Notice())
+    def work(notice: Notice) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    ending = supervise(lease_of(held), work, Limits(), Notice())
     assert (ending.status, ending.signal, ending.killed) == (None, signal.SIGKILL, None)
     assert str(ending) == "was ended by SIGKILL"
 
@@ -72,8 +77,8 @@ def test_an_unexpected_exception_is_a_crash_and_never_returns_into_the_pool(held
 
 
 def test_the_lease_outlives_its_first_length_while_the_work_goes_on(held):
-    ending = supervise(lease_of(held), lambda notice: time.sleep(3.0) or 7, Limits(), Notice())
-    assert ending.status == 7
+    ending = supervise(lease_of(held), lambda notice: wait_for(notice, HURRY, 3.0), Limits(), Notice())
+    assert ending.status == 99
     database, _, job, token = held
     with database.write() as session:
         RunningJobRepository(session).fence(job, token)
