@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from engine.data import ingest
+from engine.errors import DataError
 from store.blobs import BlobWriter, read_blob
 from store.models import Checkpoint, Job
 from store.repositories import CheckpointRepository, DatasetRepository
@@ -41,8 +42,15 @@ def ingest_all(database: Database) -> None:
             return
         with tempfile.TemporaryDirectory() as folder:
             source, output = Path(folder, "source"), Path(folder, "output")
+            output.mkdir()
             source.write_bytes(b"".join(read_blob(database, dataset.source_blob)))
-            manifest = ingest.ingest(source, output, format=dataset.format, filename=dataset.filename)
+            try:
+                manifest = ingest(source, output, format=dataset.format, filename=dataset.filename)
+            except DataError as fault:
+                error = {"code": fault.code, "message": fault.detail, "pointer": None}
+                with database.write() as session:
+                    DatasetRepository(session).fail(dataset.id, dataset.token, error)
+                continue
             writers = {path.name: stored(database, path.read_bytes()) for path in output.iterdir()}
         with database.write() as session:
             DatasetRepository(session).ready(dataset.id, dataset.token, manifest, writers)
