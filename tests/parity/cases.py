@@ -1,0 +1,370 @@
+"""What is compared with Keras, as plain data: read by generate.py (in Keras's environment) and by the tests (in ours).
+
+Inputs and weights are not stored: both sides draw them with `draw` from a name. Only numpy is imported.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+Case = dict[str, Any]
+
+
+def draw(name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    """float32 between `low` and `high`, a function of name and shape: 24 random bits each, the same everywhere."""
+    words = np.random.Generator(np.random.Philox(key=zlib.crc32(name.encode()))).integers(0, 2**24, shape)
+    return (low + (high - low) * (words / 2**24)).astype(np.float32)
+
+
+def draw_integers(name: str, shape: tuple[int, ...], below: int) -> np.ndarray:
+    """int32 from 0 to `below` - 1."""
+    return np.minimum(draw(name, shape, 0, below).astype(np.int32), below - 1)
+
+
+def draw_variable(case: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A layer's variable by its last name: variances are positive, scales near 1, the others around 0."""
+    low, high = {"moving_variance": (0.5, 2.0), "gamma": (0.5, 1.5)}.get(variable, (-0.5, 0.5))
+    return draw(f"{case}/{variable}", shape, low, high)
+
+
+def draw_weights(case: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Initial weights of a model in training: a kernel's spread follows from its fans, as GlorotUniform's does."""
+    if len(shape) < 2:
+        return np.ones(shape, np.float32) if variable in ("gamma", "moving_variance") else np.zeros(shape, np.float32)
+    field = int(np.prod(shape[:-2]))
+    limit = float(np.sqrt(6.0 / (field * (shape[-2] + shape[-1]))))
+    return draw(f"{case}/{variable}", shape, -limit, limit)
+
+
+# Layers: forward, from given variables -------------------------------------------------------------------------------
+
+
+def layer(type: str, *shapes: tuple[int, ...], training: bool = False, **options: Any) -> Case:
+    return {"layer": {"type": type, **options}, "shapes": list(shapes), "training": training}
+
+
+ODD, EVEN, DEEP = (2, 7, 6, 3), (2, 8, 8, 4), (1, 6, 7, 6)
+
+LAYERS: dict[str, Case] = {
+    "dense": layer("Dense", (4, 6), units=5),
+    "dense_no_bias": layer("Dense", (4, 6), units=5, use_bias=False),
+    "dense_relu": layer("Dense", (3, 9), units=4, activation="relu"),
+    "dense_softmax": layer("Dense", (3, 9), units=4, activation="softmax"),
+    "dense_wide": layer("Dense", (2, 33), units=17, activation="tanh"),
+    "conv": layer("Conv2D", ODD, filters=4, kernel_size=3),
+    "conv_same": layer("Conv2D", ODD, filters=4, kernel_size=3, padding="same"),
+    "conv_1x1": layer("Conv2D", ODD, filters=5, kernel_size=1),
+    "conv_even_kernel_same": layer("Conv2D", ODD, filters=3, kernel_size=2, padding="same"),
+    "conv_oblong_kernel": layer("Conv2D", ODD, filters=3, kernel_size=[3, 2], activation="relu"),
+    "conv_5_same": layer("Conv2D", EVEN, filters=2, kernel_size=5, padding="same", use_bias=False),
+    "conv_strides_valid": layer("Conv2D", ODD, filters=4, kernel_size=3, strides=2),
+    "conv_strides_same_odd": layer("Conv2D", ODD, filters=4, kernel_size=3, strides=2, padding="same"),
+    "conv_strides_same_even": layer("Conv2D", EVEN, filters=4, kernel_size=3, strides=2, padding="same"),
+    "conv_strides_oblong": layer("Conv2D", ODD, filters=4, kernel_size=3, strides=[2, 1], padding="same"),
+    "conv_strides_over_kernel": layer("Conv2D", EVEN, filters=4, kernel_size=1, strides=3, padding="same"),
+    "conv_dilation": layer("Conv2D", EVEN, filters=4, kernel_size=3, dilation_rate=2),
+    "conv_dilation_same": layer("Conv2D", ODD, filters=4, kernel_size=3, dilation_rate=2, padding="same"),
+    "conv_groups": layer("Conv2D", DEEP, filters=4, kernel_size=3, groups=2),
+    "conv_groups_3_same": layer("Conv2D", DEEP, filters=9, kernel_size=3, groups=3, padding="same", strides=2),
+    "conv_activation": layer("Conv2D", ODD, filters=4, kernel_size=3, activation="gelu"),
+    "depthwise": layer("DepthwiseConv2D", ODD, kernel_size=3),
+    "depthwise_same": layer("DepthwiseConv2D", ODD, kernel_size=3, padding="same"),
+    "depthwise_multiplier": layer("DepthwiseConv2D", ODD, kernel_size=3, depth_multiplier=2, activation="relu"),
+    "depthwise_strides_even": layer("DepthwiseConv2D", EVEN, kernel_size=3, strides=2, padding="same"),
+    "depthwise_strides_odd": layer("DepthwiseConv2D", ODD, kernel_size=3, strides=2, padding="same", use_bias=False),
+    "depthwise_dilation": layer("DepthwiseConv2D", EVEN, kernel_size=3, dilation_rate=2, padding="same"),
+    "max_pooling": layer("MaxPooling2D", ODD),
+    "max_pooling_same": layer("MaxPooling2D", ODD, pool_size=3, strides=2, padding="same"),
+    "max_pooling_oblong": layer("MaxPooling2D", ODD, pool_size=[2, 3], strides=[1, 2]),
+    "max_pooling_same_even": layer("MaxPooling2D", EVEN, pool_size=3, padding="same"),
+    "average_pooling": layer("AveragePooling2D", ODD, pool_size=2),
+    "average_pooling_same": layer("AveragePooling2D", ODD, pool_size=3, strides=2, padding="same"),
+    "average_pooling_oblong": layer("AveragePooling2D", ODD, pool_size=[3, 2], strides=1),
+    "global_average_pooling": layer("GlobalAveragePooling2D", ODD),
+    "global_average_pooling_keepdims": layer("GlobalAveragePooling2D", ODD, keepdims=True),
+    "global_max_pooling": layer("GlobalMaxPooling2D", ODD),
+    "global_max_pooling_keepdims": layer("GlobalMaxPooling2D", ODD, keepdims=True),
+    "zero_padding": layer("ZeroPadding2D", (1, 3, 2, 2)),
+    "zero_padding_symmetric": layer("ZeroPadding2D", (1, 3, 2, 2), padding=[2, 1]),
+    "zero_padding_four_sides": layer("ZeroPadding2D", (1, 3, 2, 2), padding=[[1, 0], [0, 2]]),
+    "flatten": layer("Flatten", (2, 3, 2, 2)),
+    "reshape": layer("Reshape", (2, 3, 2, 2), target_shape=[6, 2]),
+    "reshape_inferred": layer("Reshape", (2, 3, 2, 2), target_shape=[-1, 4]),
+    "dropout_inference": layer("Dropout", (2, 6), rate=0.5),
+    "activation_relu": layer("Activation", (3, 7), activation="relu"),
+    "relu": layer("ReLU", (3, 7)),
+    "relu_options": layer("ReLU", (3, 7), max_value=0.6, negative_slope=0.1, threshold=0.2),
+    "softmax": layer("Softmax", (3, 7)),
+    "softmax_of_maps": layer("Softmax", (1, 3, 2, 4)),
+    "batch_normalization": layer("BatchNormalization", ODD),
+    "batch_normalization_of_rows": layer("BatchNormalization", (5, 4), epsilon=0.01),
+    "batch_normalization_no_scale": layer("BatchNormalization", (5, 4), scale=False),
+    "batch_normalization_no_center": layer("BatchNormalization", (5, 4), center=False),
+    "batch_normalization_training": layer("BatchNormalization", ODD, training=True),
+    "batch_normalization_training_momentum": layer("BatchNormalization", (5, 4), training=True, momentum=0.7),
+    "add": layer("Add", (2, 3, 4), (2, 3, 4)),
+    "add_three": layer("Add", (2, 5), (2, 5), (2, 5)),
+    "multiply": layer("Multiply", (2, 3, 4), (2, 3, 4)),
+    "concatenate": layer("Concatenate", (2, 3), (2, 4), (2, 1)),
+    "concatenate_maps": layer("Concatenate", (1, 3, 2, 2), (1, 3, 2, 5)),
+    "concatenate_axis": layer("Concatenate", (1, 3, 2, 2), (1, 4, 2, 2), axis=1),
+}
+
+
+# Activations: on a grid ----------------------------------------------------------------------------------------------
+
+ACTIVATIONS: dict[str, Case] = {
+    name: {"activation": name}
+    for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh", "softplus", "softmax",
+                 "linear")
+}
+
+
+def activation_input() -> np.ndarray:
+    """(4, 16): from saturation to saturation, around zero, and both zeros."""
+    wide = np.linspace(-30, 30, 32)
+    near = np.linspace(-2, 2, 30)
+    return np.concatenate([wide, near, [0.0, -0.0]]).astype(np.float32).reshape(4, 16)
+
+
+# Losses: per example, and their weighted mean ------------------------------------------------------------------------
+
+
+def loss(target: str, prediction: str, **options: Any) -> Case:
+    return {"loss": options, "target": target, "prediction": prediction}
+
+
+LOSSES: dict[str, Case] = {
+    "sparse_logits": loss("labels", "logits", type="SparseCategoricalCrossentropy", from_logits=True),
+    "sparse_probabilities": loss("labels", "probabilities", type="SparseCategoricalCrossentropy"),
+    "categorical_logits": loss("one_hot", "logits", type="CategoricalCrossentropy", from_logits=True),
+    "categorical_probabilities": loss("one_hot", "probabilities", type="CategoricalCrossentropy"),
+    "categorical_smoothed": loss("one_hot", "logits", type="CategoricalCrossentropy", from_logits=True,
+                                 label_smoothing=0.1),
+    "categorical_smoothed_probabilities": loss("one_hot", "probabilities", type="CategoricalCrossentropy",
+                                               label_smoothing=0.2),
+    "binary_logits": loss("bits", "logit", type="BinaryCrossentropy", from_logits=True),
+    "binary_probabilities": loss("bits", "probability", type="BinaryCrossentropy"),
+    "binary_smoothed": loss("bits", "logit", type="BinaryCrossentropy", from_logits=True, label_smoothing=0.1),
+    "binary_several": loss("several_bits", "several_logits", type="BinaryCrossentropy", from_logits=True),
+    "mean_squared_error": loss("numbers", "numbers", type="MeanSquaredError"),
+    "mean_absolute_error": loss("numbers", "numbers", type="MeanAbsoluteError"),
+    "huber": loss("numbers", "numbers", type="Huber"),
+    "huber_delta": loss("numbers", "numbers", type="Huber", delta=0.3),
+}
+
+EXAMPLES, CLASSES, WIDTH = 6, 5, 3
+
+
+def targets(kind: str, name: str, examples: int = EXAMPLES) -> np.ndarray:
+    """True values of a kind, as a loss or metric takes them."""
+    labels = draw_integers(f"{name}/labels", (examples,), CLASSES)
+    return {
+        "labels": labels,
+        "one_hot": np.eye(CLASSES, dtype=np.float32)[labels],
+        "bits": draw_integers(f"{name}/bits", (examples, 1), 2).astype(np.float32),
+        "several_bits": draw_integers(f"{name}/several", (examples, WIDTH), 2).astype(np.float32),
+        "numbers": draw(f"{name}/true", (examples, WIDTH), -2, 2),
+    }[kind]
+
+
+def predictions(kind: str, name: str, examples: int = EXAMPLES) -> np.ndarray:
+    """A model's outputs of a kind."""
+    logits = draw(f"{name}/logits", (examples, CLASSES), -3, 3)
+    powers = np.exp(logits.astype(np.float64))
+    logit = draw(f"{name}/logit", (examples, 1), -4, 4)
+    return {
+        "logits": logits,
+        "probabilities": (powers / powers.sum(-1, keepdims=True)).astype(np.float32),
+        "logit": logit,
+        "probability": (1 / (1 + np.exp(-logit.astype(np.float64)))).astype(np.float32),
+        "several_logits": draw(f"{name}/several_logits", (examples, WIDTH), -4, 4),
+        "several_probabilities": draw(f"{name}/several_probabilities", (examples, WIDTH), 0, 1),
+        "numbers": draw(f"{name}/predicted", (examples, WIDTH), -2, 2),
+    }[kind]
+
+
+def weights(name: str, examples: int = EXAMPLES) -> np.ndarray:
+    """Sample weights, one of them 0."""
+    drawn = draw(f"{name}/weights", (examples,), 0, 2)
+    drawn[1] = 0
+    return drawn
+
+
+# Metrics: over three batches, the last of them smaller ---------------------------------------------------------------
+
+BATCHES = (8, 8, 5)
+
+
+def metric(target: str, prediction: str, **options: Any) -> Case:
+    return {"metric": options, "target": target, "prediction": prediction}
+
+
+METRICS: dict[str, Case] = {
+    "sparse_categorical_accuracy": metric("labels", "logits", type="SparseCategoricalAccuracy"),
+    "categorical_accuracy": metric("one_hot", "probabilities", type="CategoricalAccuracy"),
+    "binary_accuracy": metric("bits", "probability", type="BinaryAccuracy"),
+    "binary_accuracy_threshold": metric("bits", "probability", type="BinaryAccuracy", threshold=0.3),
+    "binary_accuracy_several": metric("several_bits", "several_probabilities", type="BinaryAccuracy"),
+    "top_k_categorical_accuracy": metric("one_hot", "logits", type="TopKCategoricalAccuracy", k=2),
+    "sparse_top_k_categorical_accuracy": metric("labels", "logits", type="SparseTopKCategoricalAccuracy", k=3),
+    "precision": metric("bits", "probability", type="Precision"),
+    "precision_threshold": metric("bits", "probability", type="Precision", thresholds=0.7),
+    "recall": metric("bits", "probability", type="Recall"),
+    "recall_threshold": metric("bits", "probability", type="Recall", thresholds=0.2),
+    "auc": metric("bits", "probability", type="AUC"),
+    "auc_precision_recall": metric("bits", "probability", type="AUC", curve="PR"),
+    "auc_few_thresholds": metric("bits", "probability", type="AUC", num_thresholds=10),
+    "auc_from_logits": metric("bits", "logit", type="AUC", from_logits=True),
+    "mean_squared_error": metric("numbers", "numbers", type="MeanSquaredError"),
+    "mean_absolute_error": metric("numbers", "numbers", type="MeanAbsoluteError"),
+    "root_mean_squared_error": metric("numbers", "numbers", type="RootMeanSquaredError"),
+}
+
+
+# Schedules -----------------------------------------------------------------------------------------------------------
+
+SCHEDULE_STEPS = (0, 1, 3, 7, 10, 11, 20, 21, 50, 99, 100, 101, 150, 1000)
+
+SCHEDULES: dict[str, Case] = {
+    "exponential": {"type": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 20, "decay_rate": 0.9},
+    "exponential_staircase": {"type": "ExponentialDecay", "initial_learning_rate": 0.1, "decay_steps": 20,
+                              "decay_rate": 0.9, "staircase": True},
+    "cosine": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 100},
+    "cosine_alpha": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 100, "alpha": 0.1},
+    "cosine_warmup": {"type": "CosineDecay", "initial_learning_rate": 0.01, "decay_steps": 100, "alpha": 0.1,
+                      "warmup_target": 0.1, "warmup_steps": 10},
+    "piecewise": {"type": "PiecewiseConstantDecay", "boundaries": [10, 20, 100], "values": [1.0, 0.5, 0.25, 0.125]},
+}
+
+
+# Callbacks: the course of a value, and what is done about it ---------------------------------------------------------
+
+COURSES: dict[str, list[float]] = {
+    "falling": [3.0, 2.0, 1.5, 1.2, 1.1, 1.05, 1.04, 1.03],
+    "flat": [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0],
+    "valley": [3.0, 2.0, 1.0, 1.5, 2.0, 2.5, 0.9, 0.95, 1.0, 1.0],
+    "noise": [float(value) for value in draw("course", (12,), 0, 1)],
+}
+
+CALLBACKS: dict[str, Case] = {
+    "stopping": {"type": "EarlyStopping"},
+    "stopping_patience": {"type": "EarlyStopping", "patience": 2, "restore_best_weights": True},
+    "stopping_delta": {"type": "EarlyStopping", "patience": 1, "min_delta": 0.2, "restore_best_weights": True},
+    "stopping_max": {"type": "EarlyStopping", "patience": 2, "mode": "max", "restore_best_weights": True},
+    "stopping_baseline": {"type": "EarlyStopping", "patience": 3, "baseline": 1.0, "restore_best_weights": True},
+    "stopping_late": {"type": "EarlyStopping", "patience": 1, "start_from_epoch": 3, "restore_best_weights": True},
+    "plateau": {"type": "ReduceLROnPlateau", "patience": 2},
+    "plateau_cooldown": {"type": "ReduceLROnPlateau", "patience": 1, "factor": 0.5, "cooldown": 2},
+    "plateau_floor": {"type": "ReduceLROnPlateau", "patience": 1, "factor": 0.3, "min_lr": 0.005},
+    "plateau_delta": {"type": "ReduceLROnPlateau", "patience": 1, "factor": 0.5, "min_delta": 0.3},
+}
+
+
+# Initializers: moments of many values --------------------------------------------------------------------------------
+
+INITIALIZERS = (
+    "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "RandomUniform",
+    "RandomNormal", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Zeros", "Ones", "Constant", "Identity")
+INITIALIZER_SHAPES = ((300, 200), (5, 5, 30, 60))
+
+
+# Training: from given weights, in a given order of examples ----------------------------------------------------------
+
+SGD = {"type": "SGD", "learning_rate": 0.05}
+SPARSE = {"type": "SparseCategoricalCrossentropy", "from_logits": True}
+
+CNN: list[Case] = [
+    {"type": "Conv2D", "filters": 32, "kernel_size": 3, "activation": "relu"},
+    {"type": "MaxPooling2D"},
+    {"type": "Conv2D", "filters": 64, "kernel_size": 3, "activation": "relu"},
+    {"type": "MaxPooling2D"},
+    {"type": "Flatten"},
+    {"type": "Dense", "units": 64, "activation": "relu"},
+    {"type": "Dense", "units": 10},
+]
+DENSE: list[Case] = [
+    {"type": "Dense", "units": 64, "activation": "relu"},
+    {"type": "Dense", "units": 32, "activation": "relu"},
+    {"type": "Dense", "units": 10},
+]
+SMALL: list[Case] = [{"type": "Dense", "units": 8, "activation": "tanh"}, {"type": "Dense", "units": 4}]
+NORMED: list[Case] = [
+    {"type": "Conv2D", "filters": 6, "kernel_size": 3, "padding": "same", "use_bias": False},
+    {"type": "BatchNormalization", "momentum": 0.9},
+    {"type": "ReLU"},
+    {"type": "DepthwiseConv2D", "kernel_size": 3, "strides": 2, "padding": "same"},
+    {"type": "AveragePooling2D", "pool_size": 2},
+    {"type": "Flatten"},
+    {"type": "Dense", "units": 4},
+]
+REGULARIZED: list[Case] = [
+    {"type": "Dense", "units": 8, "activation": "relu", "kernel_regularizer": {"type": "L2", "l2": 0.02},
+     "bias_regularizer": {"type": "L1", "l1": 0.05}},
+    {"type": "Dense", "units": 4, "kernel_regularizer": {"type": "L1L2", "l1": 0.01, "l2": 0.01}},
+]
+
+
+def training(layers: list[Case], shape: tuple[int, ...], classes: int, optimizer: Case, *, steps: int, batch: int = 32,
+             loss: Case = SPARSE, target: str = "labels") -> Case:
+    return {"layers": layers, "shape": shape, "classes": classes, "optimizer": optimizer, "steps": steps,
+            "batch": batch, "loss": loss, "target": target}
+
+
+def small(optimizer: Case, **options: Any) -> Case:
+    return training(SMALL, (6,), 4, optimizer, steps=12, batch=8, **options)
+
+
+TRAININGS: dict[str, Case] = {
+    # The two that the losses of 50 SGD steps are asked of.
+    "cnn": training(CNN, (32, 32, 3), 10, SGD, steps=50),
+    "dense": training(DENSE, (30,), 10, SGD, steps=50),
+    "batch_normalization": training(NORMED, (8, 8, 3), 4, SGD, steps=20, batch=16),
+    "regularized": training(REGULARIZED, (6,), 4, SGD, steps=12, batch=8),
+    "sgd": small({"type": "SGD"}),
+    "sgd_momentum": small({"type": "SGD", "learning_rate": 0.1, "momentum": 0.9}),
+    "sgd_nesterov": small({"type": "SGD", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
+    "sgd_weight_decay": small({"type": "SGD", "learning_rate": 0.1, "weight_decay": 0.05}),
+    "sgd_clipnorm": small({"type": "SGD", "learning_rate": 0.5, "clipnorm": 0.1}),
+    "sgd_clipvalue": small({"type": "SGD", "learning_rate": 0.5, "clipvalue": 0.02}),
+    "sgd_global_clipnorm": small({"type": "SGD", "learning_rate": 0.5, "global_clipnorm": 0.1}),
+    "rmsprop": small({"type": "RMSprop", "learning_rate": 0.01}),
+    "rmsprop_momentum": small({"type": "RMSprop", "learning_rate": 0.01, "rho": 0.8, "momentum": 0.5}),
+    "rmsprop_centered": small({"type": "RMSprop", "learning_rate": 0.01, "centered": True}),
+    "adam": small({"type": "Adam", "learning_rate": 0.01}),
+    "adam_options": small({"type": "Adam", "learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}),
+    "adam_global_clipnorm": small({"type": "Adam", "learning_rate": 0.01, "global_clipnorm": 0.05}),
+    "adamw": small({"type": "AdamW", "learning_rate": 0.01}),
+    "adamw_decay": small({"type": "AdamW", "learning_rate": 0.01, "weight_decay": 0.2}),
+    "adam_cosine": small({"type": "Adam", "learning_rate": SCHEDULES["cosine_warmup"]}),
+    "sgd_piecewise": small({"type": "SGD", "learning_rate": {"type": "PiecewiseConstantDecay", "boundaries": [2, 6],
+                                                             "values": [0.2, 0.1, 0.05]}}),
+    "mean_squared_error": small(SGD, loss={"type": "MeanSquaredError"}, target="numbers"),
+    "mean_absolute_error": small(SGD, loss={"type": "MeanAbsoluteError"}, target="numbers"),
+    "huber": small(SGD, loss={"type": "Huber", "delta": 0.5}, target="numbers"),
+    "categorical_smoothed": small(SGD, loss={"type": "CategoricalCrossentropy", "from_logits": True,
+                                             "label_smoothing": 0.1}, target="one_hot"),
+    "binary": small(SGD, loss={"type": "BinaryCrossentropy", "from_logits": True}, target="bits"),
+}
+
+
+def training_data(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (steps, batch, *shape) and targets (steps, batch, …), in the order in which they are trained on."""
+    case = TRAININGS[name]
+    examples, shape, classes = case["steps"] * case["batch"], tuple(case["shape"]), case["classes"]
+    inputs = draw(f"{name}/inputs", (examples, *shape))
+    labels = draw_integers(f"{name}/labels", (examples,), classes)
+    centres, noise = draw(f"{name}/centres", (classes, classes)), draw(f"{name}/noise", (examples, classes), -0.2, 0.2)
+    # Every class has a direction of its own in which its examples lie: there is something to learn.
+    inputs += draw(f"{name}/directions", (classes, *shape))[labels]
+    target = {
+        "labels": labels,
+        "one_hot": np.eye(classes, dtype=np.float32)[labels],
+        "bits": (np.arange(classes) <= labels[:, None]).astype(np.float32),
+        "numbers": centres[labels] + noise,
+    }[case["target"]]
+    return (inputs.reshape(case["steps"], case["batch"], *shape),
+            target.reshape(case["steps"], case["batch"], *target.shape[1:]))

@@ -1,0 +1,199 @@
+"""Run Keras on every case and write what it answers into figures/: `make parity` does it in Keras's own environment.
+
+Keras computes on TensorFlow, on the CPU, in float32. Figures have eight significant digits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import cases  # type: ignore[import-not-found]
+import keras
+import numpy as np
+import tensorflow as tf
+
+FIGURES = Path(__file__).parent / "figures"
+SIGNIFICANT = 8
+LARGEST = 100
+"""Elements of a variable that is still written down after training."""
+
+
+def build(package: Any, document: dict[str, Any], **more: Any) -> Any:
+    """The Keras object that `{"type": …, options}` names, nested ones included."""
+    options = {key: _nested(key, value) for key, value in document.items() if key != "type"}
+    return getattr(package, document["type"])(**options, **more)
+
+
+def _nested(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return build(keras.optimizers.schedules if key == "learning_rate" else keras.regularizers, value)
+    return tuple(_nested(key, item) for item in value) if isinstance(value, list) else value
+
+
+def figure(array: Any) -> dict[str, Any]:
+    """Shape and values of an array as JSON."""
+    array = np.asarray(array)
+    values = [float(f"{value:.{SIGNIFICANT}g}") for value in array.reshape(-1).tolist()]
+    return {"shape": list(array.shape), "values": values}
+
+
+def name_of(variable: Any) -> str:
+    return str(variable.path.rpartition("/")[2])
+
+
+def layer(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    inputs = [cases.draw(f"{name}/input{index}", tuple(shape)) for index, shape in enumerate(case["shapes"])]
+    built = build(keras.layers, case["layer"])
+    arguments = inputs[0] if len(inputs) == 1 else inputs
+    built(arguments)
+    for variable in built.variables:
+        if "seed" not in variable.path:
+            variable.assign(cases.draw_variable(name, name_of(variable), tuple(variable.shape)))
+    answer = {"output": figure(built(arguments, training=True) if case["training"] else built(arguments))}
+    if case["training"]:
+        answer |= {name_of(variable): figure(variable) for variable in built.non_trainable_variables}
+    return answer
+
+
+def activation(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    function = keras.activations.get(case["activation"])
+    return {"output": figure(function(keras.ops.convert_to_tensor(cases.activation_input())))}
+
+
+def loss(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    target, prediction = cases.targets(case["target"], name), cases.predictions(case["prediction"], name)
+    mean = build(keras.losses, case["loss"])
+    return {"examples": figure(build(keras.losses, case["loss"], reduction="none")(target, prediction)),
+            "mean": figure(mean(target, prediction)),
+            "weighted": figure(mean(target, prediction, sample_weight=cases.weights(name)))}
+
+
+def metric(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    answer = {}
+    for weighted in (False, True):
+        state = build(keras.metrics, case["metric"])
+        for index, size in enumerate(cases.BATCHES):
+            part = f"{name}/{index}"
+            target, prediction = (cases.targets(case["target"], part, size),
+                                  cases.predictions(case["prediction"], part, size))
+            state.update_state(target, prediction, sample_weight=cases.weights(part, size) if weighted else None)
+        answer["weighted" if weighted else "plain"] = figure(state.result())
+    return answer
+
+
+def schedule(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    curve = build(keras.optimizers.schedules, case)
+    return {"rates": figure([float(curve(np.int64(step))) for step in cases.SCHEDULE_STEPS])}
+
+
+class _Model:
+    """What a Keras callback sees of a model: enough to stop it, to copy its weights and to set its rate."""
+
+    def __init__(self) -> None:
+        self.stop_training = False
+        self.epoch = 0
+        self.restored: int | None = None
+        self.optimizer = keras.optimizers.SGD(0.1)
+        self.metrics: list[Any] = []
+
+    def get_weights(self) -> int:
+        return self.epoch
+
+    def set_weights(self, epoch: int) -> None:
+        self.restored = epoch
+
+
+def callback(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    answer = {}
+    for course, values in cases.COURSES.items():
+        model, rates = _Model(), []
+        acting = build(keras.callbacks, case)
+        acting.set_model(model)
+        acting.on_train_begin()
+        for epoch, value in enumerate(values):
+            model.epoch = epoch + 1
+            acting.on_epoch_end(epoch, {"loss": 1.0, "val_loss": value})
+            rates.append(float(model.optimizer.learning_rate))
+            if model.stop_training:
+                break
+        acting.on_train_end()
+        answer[course] = {"epochs": model.epoch, "stopped": model.stop_training, "restored": model.restored,
+                          "rates": figure(rates)}
+    return answer
+
+
+def initializer(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    answer = {}
+    for shape in cases.INITIALIZER_SHAPES:
+        if name == "Identity" and len(shape) != 2:
+            continue
+        seed = {} if name in ("Zeros", "Ones", "Constant", "Identity") else {"seed": 0}
+        values = np.asarray(build(keras.initializers, {"type": name, **seed})(shape), np.float64)
+        answer["x".join(map(str, shape))] = {
+            "mean": values.mean(), "std": values.std(), "maximum": np.abs(values).max(),
+            "fourth": (values**4).mean(),
+        }
+    return answer
+
+
+def training(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    layers = [build(keras.layers, document) for document in case["layers"]]
+    model = keras.Sequential([keras.Input(tuple(case["shape"])), *layers])
+    for index, built in enumerate(model.layers):
+        for variable in built.variables:
+            variable.assign(cases.draw_weights(f"{name}/{index}", name_of(variable), tuple(variable.shape)))
+    model.compile(build(keras.optimizers, case["optimizer"]), build(keras.losses, case["loss"]))
+    inputs, targets = cases.training_data(name)
+    losses = [float(model.train_on_batch(x, y)) for x, y in _steps(model, inputs, targets)]
+    final = {f"{index}/{name_of(variable)}": figure(variable)
+             for index, built in enumerate(model.layers) for variable in built.variables
+             if np.prod(variable.shape) <= LARGEST}
+    return {"losses": figure(losses), "final": final}
+
+
+def _steps(model: Any, inputs: np.ndarray, targets: np.ndarray) -> Any:
+    for x, y in zip(inputs, targets, strict=True):
+        # train_on_batch answers the mean since the last reset; the figure is the step's own loss.
+        model.reset_metrics()
+        yield x, y
+
+
+PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str, Any]]] = {
+    "layers": (layer, cases.LAYERS),
+    "activations": (activation, cases.ACTIVATIONS),
+    "losses": (loss, cases.LOSSES),
+    "metrics": (metric, cases.METRICS),
+    "schedules": (schedule, cases.SCHEDULES),
+    "callbacks": (callback, cases.CALLBACKS),
+    "initializers": (initializer, {name: {} for name in cases.INITIALIZERS}),
+    "training": (training, cases.TRAININGS),
+}
+
+
+def main(parts: list[str]) -> None:
+    """Write figures/<part>.json for the named parts, or for all."""
+    tf.config.threading.set_intra_op_parallelism_threads(2)
+    FIGURES.mkdir(exist_ok=True)
+    for part in parts or PARTS:
+        answer, known = PARTS[part]
+        lines = [f"{json.dumps(name)}: {json.dumps(answer(name, case), separators=(',', ':'))}"
+                 for name, case in known.items()]
+        peer = {"keras": keras.__version__, "tensorflow": tf.__version__}
+        text = f'{{"peer": {json.dumps(peer)},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n"
+        path = FIGURES / f"{part}.json"
+        path.write_text(text, encoding="utf-8")
+        print(f"{path.name}: {len(known)} cases, {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

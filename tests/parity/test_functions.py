@@ -1,0 +1,109 @@
+"""Layers, activations, losses and metrics against Keras: the graphs they build, computed op by op."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from engine import registry
+from engine.graph.interpret import interpret
+from engine.graph.ir import Graph, GraphBuilder, Value
+from engine.layers.base import Net
+from engine.options import entry, parse
+from engine.types import Batch, Type
+from tests.parity import cases
+from tests.parity.figures import array, figures
+
+
+def declare(b: GraphBuilder, name: str, data: np.ndarray) -> Value:
+    """An input for arrays like this one, of any number of examples."""
+    return b.input(name, Type((Batch(), *data.shape[1:]), str(data.dtype)))
+
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def compute(graph: Graph, feeds: Arrays, variables: Arrays | None = None) -> dict[str, np.ndarray]:
+    """The graph's outputs in float32."""
+    return interpret(graph, feeds, dict(variables or {}))
+
+
+def assert_close(received: np.ndarray, expected: np.ndarray) -> None:
+    """Equal but for the roundings of two float32 programs."""
+    np.testing.assert_allclose(received, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", cases.LAYERS)
+def test_layer(name):
+    case = cases.LAYERS[name]
+    feeds = {f"input{index}": cases.draw(f"{name}/input{index}", shape) for index, shape in enumerate(case["shapes"])}
+    net = Net(GraphBuilder(name), training=case["training"])
+    layer = parse(entry("layer"), case["layer"], "")
+    output = net.apply("layer", layer, tuple(declare(net.b, key, data) for key, data in feeds.items()))
+    new = {value.name.rpartition("/")[2]: update for value, update in net.updates}
+    variables = {variable.name: cases.draw_variable(name, variable.name.rpartition("/")[2], variable.shape)
+                 for variable in net.variables}
+    received = compute(net.b.finish(output=output, **new), feeds, variables)
+    expected = figures("layers")[name]
+    assert set(received) == set(expected)
+    for key, figure in expected.items():
+        assert list(received[key].shape) == figure["shape"]
+        assert_close(received[key], array(figure))
+
+
+@pytest.mark.parametrize("name", cases.ACTIVATIONS)
+def test_activation(name):
+    x = cases.activation_input()
+    b = GraphBuilder(name)
+    output = parse(entry("activation"), name, "").build(b, declare(b, "x", x))
+    expected = array(figures("activations")[name]["output"])
+    np.testing.assert_allclose(compute(b.finish(y=output), {"x": x})["y"], expected, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", cases.LOSSES)
+def test_loss(name):
+    case = cases.LOSSES[name]
+    feeds = {"target": cases.targets(case["target"], name), "output": cases.predictions(case["prediction"], name)}
+    b = GraphBuilder(name)
+    loss = parse(entry("loss"), case["loss"], "")
+    examples = loss.build(b, *(declare(b, key, data) for key, data in feeds.items()))
+    received = compute(b.finish(examples=examples), feeds)["examples"]
+    expected = figures("losses")[name]
+    assert_close(received, array(expected["examples"]))
+    assert received.mean() == pytest.approx(float(array(expected["mean"])), rel=1e-5)
+    # The rule of the training step: weighted losses are divided by the number of examples, not by the sum of weights.
+    assert (received * cases.weights(name)).mean() == pytest.approx(float(array(expected["weighted"])), rel=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", cases.METRICS)
+def test_metric(name, weighted):
+    case = cases.METRICS[name]
+    metric = parse(entry("metric"), case["metric"], "")
+    total = np.zeros(())
+    for index, size in enumerate(cases.BATCHES):
+        part = f"{name}/{index}"
+        feeds = {"target": cases.targets(case["target"], part, size),
+                 "output": cases.predictions(case["prediction"], part, size),
+                 **({"weight": cases.weights(part, size)} if weighted else {})}
+        b = GraphBuilder(name)
+        values = {key: declare(b, key, data) for key, data in feeds.items()}
+        sums = metric.build(b, values["target"], values["output"], values.get("weight"))
+        total = total + compute(b.finish(sums=sums), feeds)["sums"].astype(np.float64)
+    expected = float(array(figures("metrics")[name]["weighted" if weighted else "plain"]))
+    assert metric.result(total) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "covered"), [
+    ("layer", {case["layer"]["type"] for case in cases.LAYERS.values()}), ("activation", set(cases.ACTIVATIONS)),
+    ("loss", {case["loss"]["type"] for case in cases.LOSSES.values()}),
+    ("metric", {case["metric"]["type"] for case in cases.METRICS.values()}),
+    ("initializer", set(cases.INITIALIZERS)),
+    ("optimizer", {case["optimizer"]["type"] for case in cases.TRAININGS.values()}),
+    ("callback", {case["type"] for case in cases.CALLBACKS.values()} | {"TerminateOnNaN"}),
+    ("schedule", {case["type"] for case in cases.SCHEDULES.values()} | {"Constant"}),
+])
+def test_every_registered_entry_is_compared(kind, covered):
+    assert set(registry.entries(kind)) == covered
