@@ -1,0 +1,211 @@
+"""A small builder of vector kernels: loops, loads, stores and arithmetic that read like the loop they emit.
+
+Every compute kernel has one signature: `void kernel(int64 *args, int64 begin, int64 end)`. `args` holds addresses,
+sizes and strides; the kernel does the chunks `begin` to `end`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import llvmlite.ir as ir
+
+I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+F32, POINTER = ir.FloatType(), ir.PointerType()
+ELEMENTS = {"float32": F32, "int32": I32, "int64": I64, "uint8": I8, "bool": I8}
+WIDTHS = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+
+
+class Index:
+    """A 64-bit integer of the program under construction."""
+
+    def __init__(self, code: Code, value: ir.Value) -> None:
+        self.code = code
+        self.value = value
+
+    def _binary(self, emit: str, other: int | Index) -> Index:
+        return Index(self.code, getattr(self.code.ir, emit)(self.value, self.code.index(other).value))
+
+    def __add__(self, other: int | Index) -> Index:
+        return self if isinstance(other, int) and other == 0 else self._binary("add", other)
+
+    def __sub__(self, other: int | Index) -> Index:
+        return self._binary("sub", other)
+
+    def __mul__(self, other: int | Index) -> Index:
+        return self if isinstance(other, int) and other == 1 else self._binary("mul", other)
+
+    def __floordiv__(self, other: int | Index) -> Index:
+        return self._binary("sdiv", other)
+
+    def __mod__(self, other: int | Index) -> Index:
+        return self._binary("srem", other)
+
+    def compare(self, operator: str, other: int | Index) -> ir.Value:
+        """A condition for `when`."""
+        return self.code.ir.icmp_signed(operator, self.value, self.code.index(other).value)
+
+    def minimum(self, other: int | Index) -> Index:
+        """The smaller of the two."""
+        other = self.code.index(other)
+        return Index(self.code, self.code.ir.select(self.compare("<", other), self.value, other.value))
+
+
+class Loop:
+    """What `Code.loop` gives: `index`, the values carried into the round, and `carry`, those for the next one."""
+
+    def __init__(self, index: Index, values: list[ir.Value]) -> None:
+        self.index = index
+        self.values = values
+        self.carry: Sequence[ir.Value] = values
+
+
+class Code:
+    """One function under construction, by default a kernel. `ir` is llvmlite's builder, for what has no name of its own here.
+
+    All parameters are int64; the first is the address of an int64 array that `arg` reads.
+    """
+
+    def __init__(self, name: str, lanes: int, parameters: int = 3) -> None:
+        self.name = name
+        self.lanes = lanes
+        self.module = ir.Module(name=name)
+        self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [I64] * parameters), name)
+        self.ir = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.parameters = [Index(self, value) for value in self.function.args]
+        self._args = self.ir.inttoptr(self.function.args[0], POINTER)
+        self.begin, self.end = self.parameters[1], self.parameters[2]
+        self.vector = ir.VectorType(F32, lanes)
+
+    def finish(self) -> str:
+        """The module's text."""
+        self.ir.ret_void()
+        return str(self.module)
+
+    # Integers and arguments
+
+    def index(self, value: int | Index) -> Index:
+        """A constant as an Index."""
+        return value if isinstance(value, Index) else Index(self, ir.Constant(I64, value))
+
+    def arg(self, position: int) -> Index:
+        """Entry `position` of `args`."""
+        return Index(self, self.ir.load(self.at(self._args, self.index(position), "int64"), typ=I64))
+
+    def pointer(self, position: int) -> ir.Value:
+        """Entry `position` of `args` as an address."""
+        return self.ir.inttoptr(self.arg(position).value, POINTER)
+
+    def at(self, pointer: ir.Value, offset: int | Index, dtype: str = "float32") -> ir.Value:
+        """The address `offset` elements behind `pointer`."""
+        if isinstance(offset, int) and offset == 0:
+            return pointer
+        return self.ir.gep(pointer, [self.index(offset).value], source_etype=ELEMENTS[dtype])
+
+    # Control flow
+
+    @contextmanager
+    def loop(self, start: int | Index, stop: int | Index, step: int | Index = 1,
+             carry: Sequence[ir.Value] = ()) -> Iterator[Loop]:
+        """`for index in range(start, stop, step)`, not even once where start >= stop.
+
+        After the block, `loop.values` are the carried values as they left the loop.
+        """
+        before = self.ir.block
+        head, body, done = (self.function.append_basic_block(label) for label in ("head", "body", "done"))
+        first, last = self.index(start), self.index(stop)
+        self.ir.branch(head)
+        self.ir.position_at_end(head)
+        counter = self.ir.phi(I64)
+        counter.add_incoming(first.value, before)
+        values = []
+        for value in carry:
+            phi = self.ir.phi(value.type)
+            phi.add_incoming(value, before)
+            values.append(phi)
+        loop = Loop(Index(self, counter), values)
+        self.ir.cbranch(loop.index.compare("<", last), body, done)
+        self.ir.position_at_end(body)
+        yield loop
+        following = loop.index + step
+        counter.add_incoming(following.value, self.ir.block)
+        for phi, value in zip(values, loop.carry, strict=True):
+            phi.add_incoming(value, self.ir.block)
+        self.ir.branch(head)
+        self.ir.position_at_end(done)
+
+    @contextmanager
+    def when(self, condition: ir.Value) -> Iterator[None]:
+        """`if condition:`"""
+        body, done = (self.function.append_basic_block(label) for label in ("then", "done"))
+        self.ir.cbranch(condition, body, done)
+        self.ir.position_at_end(body)
+        yield
+        self.ir.branch(done)
+        self.ir.position_at_end(done)
+
+    # Vectors
+
+    def type_of(self, dtype: str) -> ir.Type:
+        """A vector of `lanes` elements of this dtype."""
+        return ir.VectorType(ELEMENTS[dtype], self.lanes)
+
+    def splat(self, value: float | ir.Value) -> ir.Value:
+        """A number or a scalar in every lane."""
+        if not isinstance(value, ir.Value):
+            return ir.Constant(self.vector, [value] * self.lanes)
+        one = self.ir.insert_element(ir.Constant(self.vector, ir.Undefined), value, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.ir.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
+
+    def zeros(self) -> ir.Value:
+        """0.0 in every lane."""
+        return self.splat(0.0)
+
+    def mask(self, count: Index) -> ir.Value:
+        """True in the first `count` lanes."""
+        narrow = self.ir.trunc(count.minimum(self.lanes).value, I32)
+        wide = ir.VectorType(I32, self.lanes)
+        one = self.ir.insert_element(ir.Constant(wide, ir.Undefined), narrow, ir.Constant(I32, 0))
+        every = self.ir.shuffle_vector(one, ir.Constant(wide, ir.Undefined), ir.Constant(wide, [0] * self.lanes))
+        return self.ir.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), every)
+
+    def load(self, pointer: ir.Value, dtype: str = "float32", mask: ir.Value | None = None) -> ir.Value:
+        """`lanes` consecutive elements; those outside the mask are 0 and not touched."""
+        kind = self.type_of(dtype)
+        if mask is None:
+            loaded = self.ir.load(pointer, typ=kind)
+            loaded.align = WIDTHS[dtype]
+            return loaded
+        suffix = f"v{self.lanes}{'f32' if dtype == 'float32' else f'i{8 * WIDTHS[dtype]}'}"
+        zero = ir.Constant(kind, [0.0 if dtype == "float32" else 0] * self.lanes)
+        return self.call(f"llvm.masked.load.{suffix}.p0", kind, [pointer, mask, zero])
+
+    def store(self, value: ir.Value, pointer: ir.Value, dtype: str = "float32", mask: ir.Value | None = None) -> None:
+        """Write `lanes` consecutive elements, or those in the mask."""
+        if mask is None:
+            self.ir.store(value, pointer).align = WIDTHS[dtype]
+            return
+        suffix = f"v{self.lanes}{'f32' if dtype == 'float32' else f'i{8 * WIDTHS[dtype]}'}"
+        self.call(f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [value, pointer, mask])
+
+    def load_scalar(self, pointer: ir.Value, dtype: str = "float32") -> ir.Value:
+        """One element."""
+        return self.ir.load(pointer, typ=ELEMENTS[dtype])
+
+    def fma(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        """x * y + z with one rounding."""
+        return self.intrinsic("fma", x, y, z)
+
+    def intrinsic(self, name: str, *arguments: ir.Value) -> ir.Value:
+        """An LLVM intrinsic on vectors of floats."""
+        return self.call(f"llvm.{name}.v{self.lanes}f32", arguments[0].type, list(arguments))
+
+    def call(self, name: str, result: ir.Type, arguments: Sequence[Any]) -> ir.Value:
+        """Call a function by name, declared on first use."""
+        declared = self.module.globals.get(name)
+        if declared is None:
+            declared = ir.Function(self.module, ir.FunctionType(result, [value.type for value in arguments]), name)
+        return self.ir.call(declared, list(arguments))

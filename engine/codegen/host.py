@@ -1,0 +1,62 @@
+"""What the processor offers: vector lanes, registers, and the register tiles that follow from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from engine import ENGINE_VERSION
+
+
+@dataclass(frozen=True)
+class Host:
+    """`lanes` is the number of float32 in a vector register, `registers` how many of them there are."""
+
+    cpu: str
+    features: str
+    lanes: int
+    registers: int
+
+    def rows(self, vectors: int) -> int:
+        """The most rows of a register tile `vectors` wide: accumulators, the operand's vectors and one to spare must fit."""
+        return max(1, (self.registers - vectors - (1 if self.registers >= 32 else 2)) // vectors)
+
+    @property
+    def key(self) -> str:
+        """Whatever compiled code depends on, for cache keys."""
+        version = ".".join(map(str, llvm.llvm_version_info))
+        return f"{ENGINE_VERSION} {version} {self.cpu} {self.features} {self.lanes}"
+
+
+@cache
+def host() -> Host:
+    """The processor this process runs on. `STOKER_KERNEL_LANES` (16, 8 or 4) narrows the vectors that are used."""
+    present = llvm.get_host_cpu_features()
+    if present.get("avx512f") and present.get("avx512vl"):
+        lanes, registers = 16, 32
+    elif present.get("avx2") and present.get("fma"):
+        lanes, registers = 8, 16
+    elif present.get("neon") or present.get("asimd"):
+        lanes, registers = 4, 32
+    else:
+        lanes, registers = 4, 16
+    wanted = int(os.environ.get("STOKER_KERNEL_LANES", lanes))
+    features = present
+    if wanted < lanes:
+        lanes, registers = wanted, 16
+        features = {name: on and not name.startswith("avx512") and (wanted > 4 or not name.startswith("avx"))
+                    for name, on in present.items()}
+    flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+    return Host(llvm.get_host_cpu_name(), flags, lanes, registers)
+
+
+@cache
+def target_machine() -> llvm.TargetMachine:
+    """LLVM's target for this host; set up once a process, after any fork."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    here = host()
+    return llvm.Target.from_default_triple().create_target_machine(cpu=here.cpu, features=here.features, opt=3, jit=True)

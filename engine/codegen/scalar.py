@@ -1,0 +1,213 @@
+"""Scalar expressions as vector code: the `m` that `engine.ops.elementwise` expressions are written against.
+
+exp, log, tanh and erf are polynomials of our own, because calls of the C library stop vectorisation. Every multiplication
+and addition rounds by itself unless an fma is written: fused, eager and cached code give the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import llvmlite.ir as ir
+
+from engine.codegen.builder import I32, Code
+
+LOG2_HIGH, LOG2_LOW = 0.693359375, -2.12194440e-4
+"""ln 2 in two parts, the first with trailing zeros (Cody and Waite)."""
+EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+       2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
+TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
+"""Coefficients of Cephes' expf, logf and tanhf (S. Moshier, 1989)."""
+ERF_SERIES = tuple((-1) ** n * 2 / math.sqrt(math.pi) / (math.factorial(n) * (2 * n + 1)) for n in range(12, -1, -1))
+"""Maclaurin series of erf(x) / x in x^2."""
+ERF_TAIL = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+"""Abramowitz and Stegun 7.1.26, error 1.5e-7."""
+
+
+class Vector:
+    """A vector of floats of the program under construction, with the operators of expressions."""
+
+    def __init__(self, m: ScalarMath, value: ir.Value) -> None:
+        self.m = m
+        self.value = value
+
+    def _emit(self, name: str, x: Any, y: Any) -> Vector:
+        return Vector(self.m, getattr(self.m.code.ir, name)(self.m.vector(x).value, self.m.vector(y).value))
+
+    def __add__(self, other: Any) -> Vector:
+        return self._emit("fadd", self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Vector:
+        return self._emit("fsub", self, other)
+
+    def __rsub__(self, other: Any) -> Vector:
+        return self._emit("fsub", other, self)
+
+    def __mul__(self, other: Any) -> Vector:
+        return self._emit("fmul", self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Vector:
+        return self._emit("fdiv", self, other)
+
+    def __rtruediv__(self, other: Any) -> Vector:
+        return self._emit("fdiv", other, self)
+
+    def __neg__(self) -> Vector:
+        return Vector(self.m, self.m.code.ir.fneg(self.value))
+
+    def _compare(self, operator: str, other: Any) -> Condition:
+        return Condition(self.m.code.ir.fcmp_ordered(operator, self.value, self.m.vector(other).value))
+
+    def __lt__(self, other: Any) -> Condition:
+        return self._compare("<", other)
+
+    def __le__(self, other: Any) -> Condition:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Any) -> Condition:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Any) -> Condition:
+        return self._compare(">=", other)
+
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+        return self._compare("==", other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Condition:
+    """A vector of truth values, for `where`."""
+
+    def __init__(self, value: ir.Value) -> None:
+        self.value = value
+
+
+class ScalarMath:
+    """The functions of scalar expressions, emitting into `code`."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+
+    def vector(self, value: Any) -> Vector:
+        """A number in every lane, or the vector itself."""
+        return value if isinstance(value, Vector) else Vector(self, self.code.splat(float(value)))
+
+    def where(self, condition: Condition, yes: Any, no: Any) -> Vector:
+        """`yes` where the condition holds; a comparison with NaN does not hold."""
+        return Vector(self, self.code.ir.select(condition.value, self.vector(yes).value, self.vector(no).value))
+
+    def maximum(self, x: Any, y: Any) -> Vector:
+        """The larger one; NaN if either is."""
+        x, y = self.vector(x), self.vector(y)
+        return self.where(x > y, x, self.where(Condition(self.code.ir.fcmp_unordered("uno", x.value, x.value)), x, y))
+
+    def minimum(self, x: Any, y: Any) -> Vector:
+        """The smaller one; NaN if either is."""
+        x, y = self.vector(x), self.vector(y)
+        return self.where(x < y, x, self.where(Condition(self.code.ir.fcmp_unordered("uno", x.value, x.value)), x, y))
+
+    def sqrt(self, x: Vector) -> Vector:
+        """Correctly rounded."""
+        return Vector(self, self.code.intrinsic("sqrt", x.value))
+
+    def abs(self, x: Vector) -> Vector:
+        """The absolute value."""
+        return Vector(self, self.code.intrinsic("fabs", x.value))
+
+    def fma(self, x: Any, y: Any, z: Any) -> Vector:
+        """x * y + z with one rounding."""
+        return Vector(self, self.code.fma(self.vector(x).value, self.vector(y).value, self.vector(z).value))
+
+    def polynomial(self, coefficients: tuple[float, ...], x: Vector) -> Vector:
+        """Horner's rule; the first coefficient is the highest power's."""
+        result = self.vector(coefficients[0])
+        for coefficient in coefficients[1:]:
+            result = self.fma(result, x, coefficient)
+        return result
+
+    def exp(self, x: Any) -> Vector:
+        """e^x: reduced to |r| <= ln 2 / 2 by Cody and Waite, then a polynomial; 0 and infinity beyond float32's range."""
+        x = self.vector(x)
+        bounded = self.where(x > 88.8, 88.8, self.where(x < -104.0, -104.0, x))
+        n = Vector(self, self.code.intrinsic("rint", (bounded * math.log2(math.e)).value))
+        r = self.fma(n, -LOG2_LOW, self.fma(n, -LOG2_HIGH, bounded))
+        y = self.fma(self.polynomial(EXP, r), r * r, r) + 1.0
+        half = Vector(self, self.code.intrinsic("floor", (n * 0.5).value))
+        return y * self._power_of_two(half) * self._power_of_two(n - half)
+
+    def _power_of_two(self, n: Vector) -> Vector:
+        ints = ir.VectorType(I32, self.code.lanes)
+        biased = self.code.ir.add(self.code.ir.fptosi(n.value, ints), ir.Constant(ints, [127] * self.code.lanes))
+        shifted = self.code.ir.shl(biased, ir.Constant(ints, [23] * self.code.lanes))
+        return Vector(self, self.code.ir.bitcast(shifted, self.code.vector))
+
+    def log(self, x: Any) -> Vector:
+        """ln x: mantissa in [sqrt 1/2, sqrt 2) by a polynomial; -infinity at 0, NaN below."""
+        x, code = self.vector(x), self.code
+        ints = ir.VectorType(I32, code.lanes)
+
+        def constant(value: int) -> ir.Value:
+            return ir.Constant(ints, [value] * code.lanes)
+
+        tiny = x < 1.17549435e-38
+        scaled = self.where(tiny, x * 2.0**24, x)
+        bits = code.ir.sub(code.ir.bitcast(scaled.value, ints), constant(0x3F3504F3))
+        exponent = Vector(self, code.ir.sitofp(code.ir.ashr(bits, constant(23)), code.vector))
+        exponent = self.where(tiny, exponent - 24.0, exponent)
+        mantissa = code.ir.add(code.ir.and_(bits, constant(0x007FFFFF)), constant(0x3F3504F3))
+        f = Vector(self, code.ir.bitcast(mantissa, code.vector)) - 1.0
+        square = f * f
+        tail = self.fma(exponent, LOG2_LOW, self.polynomial(LOG, f) * f * square)
+        result = self.fma(exponent, LOG2_HIGH, f + self.fma(square, -0.5, tail))
+        result = self.where(x < math.inf, result, x)
+        return self.where(x > 0.0, result, self.where(x == 0.0, -math.inf, self.where(x < 0.0, math.nan, x)))
+
+    def expm1(self, x: Any) -> Vector:
+        """e^x - 1 without cancellation (W. Kahan): (u - 1) x / ln u with u = e^x."""
+        x = self.vector(x)
+        u = self.exp(x)
+        v = u - 1.0
+        corrected = v * x / self.log(u)
+        return self.where(u == 1.0, x, self.where(v == -1.0, v, self.where(u < math.inf, corrected, u)))
+
+    def log1p(self, x: Any) -> Vector:
+        """ln (1 + x) without cancellation (W. Kahan): x ln u / (u - 1) with u = 1 + x."""
+        x = self.vector(x)
+        u = x + 1.0
+        corrected = self.log(u) * x / (u - 1.0)
+        return self.where(u == 1.0, x, self.where(u < math.inf, corrected, u))
+
+    def tanh(self, x: Any) -> Vector:
+        """A polynomial below 0.625, 1 - 2 / (e^2x + 1) above."""
+        x = self.vector(x)
+        size = self.abs(x)
+        square = x * x
+        small = self.fma(self.polynomial(TANH, square) * square, x, x)
+        large = 1.0 - 2.0 / (self.exp(size + size) + 1.0)
+        return self.where(size < 0.625, small, self.where(x < 0.0, -large, large))
+
+    def sigmoid(self, x: Any) -> Vector:
+        """1 / (1 + e^-x)."""
+        return 1.0 / (self.exp(-self.vector(x)) + 1.0)
+
+    def softplus(self, x: Any) -> Vector:
+        """ln (1 + e^x), without overflow."""
+        x = self.vector(x)
+        return self.maximum(x, 0.0) + self.log1p(self.exp(-self.abs(x)))
+
+    def erf(self, x: Any) -> Vector:
+        """The error function: its series below 1, Abramowitz and Stegun 7.1.26 above."""
+        x = self.vector(x)
+        size = self.abs(x)
+        square = x * x
+        small = x * self.polynomial(ERF_SERIES, self.where(square < 1.0, square, 1.0))
+        t = 1.0 / (1.0 + 0.3275911 * size)
+        large = 1.0 - self.polynomial(ERF_TAIL, t) * t * self.exp(-square)
+        return self.where(size < 1.0, small, self.where(x < 0.0, -large, large))

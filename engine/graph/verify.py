@@ -1,0 +1,36 @@
+"""The verifier: what holds of every graph, checked between passes."""
+
+from __future__ import annotations
+
+from engine.errors import CompileError
+from engine.graph.ir import Graph, Node, Value
+from engine.graph.text import neighbourhood
+
+
+def verify(graph: Graph) -> None:
+    """Raise CompileError, showing the neighbourhood, unless every value is computed once, before it is read, and typed as its op infers."""
+    known: set[Value] = {*graph.inputs, *graph.parameters}
+    declared = [value.name for value in (*graph.inputs, *graph.parameters)]
+    if len(declared) != len(set(declared)):
+        raise CompileError(f"graph {graph.name}: names declared twice: {sorted(declared)}")
+    for position, node in enumerate(graph.nodes):
+        fault = _fault(node, known)
+        if fault:
+            raise CompileError(f"graph {graph.name}, node {position} ({node.op.name}): {fault}\n{neighbourhood(graph, position)}")
+        known.update(node.outputs)
+    for name, value in graph.outputs.items():
+        if value not in known and value.role != "constant":
+            raise CompileError(f"graph {graph.name}: output {name!r} is never computed")
+
+
+def _fault(node: Node, known: set[Value]) -> str | None:
+    for index, value in enumerate(node.inputs):
+        if value not in known and value.role not in ("constant", "state", "table"):
+            return f"input {index} ({value.type}) is read before it is computed"
+    if any(output in known for output in node.outputs):
+        return "an output is computed twice"
+    inferred = node.op.infer(*(value.type for value in node.inputs), **node.attrs)
+    received = tuple(output.type for output in node.outputs)
+    if inferred != received:
+        return f"expected outputs {[str(type) for type in inferred]}, received {[str(type) for type in received]}"
+    return None

@@ -1,0 +1,34 @@
+"""What a family's `bind` returns: native calls, ready for the stream."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory of one value at one batch size."""
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """`entry(args, begin, end)` for chunks 0 to `chunks`, in any order, by any threads."""
+
+    entry: int
+    args: np.ndarray
+    chunks: int
+    label: str = ""
+
+
+def call(entry: int, args: Sequence[int | float], chunks: int, label: str = "") -> Call:
+    """A call with these arguments; floats travel as the bits of a double."""
+    packed = [struct.unpack("<q", struct.pack("<d", value))[0] if isinstance(value, float) else int(value) for value in args]
+    return Call(entry, np.array(packed, dtype=np.int64), chunks, label)

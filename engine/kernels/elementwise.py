@@ -1,0 +1,168 @@
+"""Elementwise chains: one pass over memory for a whole body of scalar expressions, with numpy's broadcasting.
+
+Dimensions that lie contiguous in every operand are merged; what remains are at most three outer loops and a line of
+columns, along which an operand is either contiguous or one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from math import prod
+
+import llvmlite.ir as ir
+
+from engine.codegen import objects
+from engine.codegen.builder import Code, Index
+from engine.codegen.host import host
+from engine.codegen.scalar import ScalarMath, Vector
+from engine.errors import CompileError
+from engine.expressions import Body, evaluate
+from engine.kernels.call import Buffer, Call, call
+from engine.lowering.request import KernelRequest
+
+LINE = 4096
+"""Columns to a line where everything is contiguous."""
+CHUNK = 8192
+"""Elements to aim at in one chunk."""
+OUT, COLUMNS, ROWS, ROWS_PER_CHUNK, TOTAL, SECOND, THIRD, OPERANDS = range(8)
+
+
+def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
+    """`chain` evaluates a body; `broadcast` repeats a value along axes, divided by the repetitions if `mean`."""
+    (out,) = writes
+    if request.function == "chain":
+        return [chain(request.attrs["body"], reads, out)]
+    (value,) = reads
+    axes = request.attrs["axes"]
+    kept = tuple(1 if axis in axes else dim for axis, dim in enumerate(out.shape))
+    body: Body = ()
+    if request.attrs["mean"]:
+        body = (("scale", (0,), (("factor", 1.0 / prod(out.shape[axis] for axis in axes)),)),)
+    return [chain(body, [Buffer(value.address, kept, value.dtype)], out)]
+
+
+def chain(body: Body, inputs: Sequence[Buffer], out: Buffer) -> Call:
+    """One call that computes `out` from `inputs`, broadcast to its shape."""
+    shape, strides = _merge(out.shape, [buffer.shape for buffer in inputs])
+    along = tuple(stride[-1] for stride in strides)
+    if len(shape) == 1:
+        columns, lead = LINE, (1, 1, -(-shape[0] // LINE))
+        outer = [(0, 0, LINE * stride[0]) for stride in strides]
+    elif len(shape) <= 4:
+        missing = 4 - len(shape)
+        columns, lead = shape[-1], (1,) * missing + shape[:-1]
+        outer = [(0,) * missing + stride[:-1] for stride in strides]  # type: ignore[misc]
+    else:
+        raise CompileError(f"expected at most 4 dimensions after merging, received {shape}")
+    rows, per_chunk = prod(lead), max(1, CHUNK // max(columns, 1))
+    args: list[int | float] = [out.address, columns, rows, per_chunk, prod(shape), lead[1], lead[2]]
+    for buffer, stride in zip(inputs, outer, strict=True):
+        args += [buffer.address, *stride]
+    entry = _kernel(body, tuple(buffer.dtype for buffer in inputs), along, out.dtype)
+    return call(entry, args, -(-rows // per_chunk), "fused" if len(body) > 1 else body[0][0] if body else "copy")
+
+
+def fold(parts_address: int, out_address: int, size: int, parts: int) -> Call:
+    """The sum of `parts` arrays of `size` float32, one behind the other, in a fixed tree."""
+    level, body = list(range(parts)), []
+    while len(level) > 1:
+        following = []
+        for index in range(0, len(level) - 1, 2):
+            body.append(("add", (level[index], level[index + 1]), ()))
+            following.append(parts + len(body) - 1)
+        level = following + level[len(level) - len(level) % 2:]
+    inputs = [Buffer(parts_address + 4 * size * part, (size,), "float32") for part in range(parts)]
+    return chain(tuple(body), inputs, Buffer(out_address, (size,), "float32"))
+
+
+def _merge(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    """The output's shape with neighbouring dimensions merged wherever every operand allows it, and the operands' strides."""
+    strides = [_strides(operand, shape) for operand in operands]
+    dims: list[int] = []
+    kept: list[list[int]] = [[] for _ in operands]
+    for axis, dim in enumerate(shape):
+        if dim == 1:
+            continue
+        mergeable = dims and all(steps[-1] == stride[axis] * dim for steps, stride in zip(kept, strides, strict=True))
+        if mergeable:
+            dims[-1] *= dim
+            for steps, stride in zip(kept, strides, strict=True):
+                steps[-1] = stride[axis]
+        else:
+            dims.append(dim)
+            for steps, stride in zip(kept, strides, strict=True):
+                steps.append(stride[axis])
+    if dims and any(steps[-1] > 1 for steps in kept):
+        dims.append(1)
+        kept = [[*steps, 0] for steps in kept]
+    return tuple(dims) or (1,), [tuple(steps) or (0,) for steps in kept]
+
+
+def _strides(operand: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Element strides of a contiguous operand broadcast to `shape`."""
+    padded = (1,) * (len(shape) - len(operand)) + operand
+    steps, step = [], 1
+    for dim in reversed(padded):
+        steps.append(0 if dim == 1 else step)
+        step *= dim
+    return tuple(reversed(steps))
+
+
+@cache
+def _kernel(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str) -> int:
+    return objects.load("elementwise", source(body, dtypes, along, out_dtype))
+
+
+def source(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str) -> str:
+    """The kernel's LLVM IR for operands of these types, contiguous (1) or constant (0) along a line."""
+    code = Code("elementwise", host().lanes)
+    m = ScalarMath(code)
+    out, columns, rows = code.pointer(OUT), code.arg(COLUMNS), code.arg(ROWS)
+    second, third, per_chunk, total = code.arg(SECOND), code.arg(THIRD), code.arg(ROWS_PER_CHUNK), code.arg(TOTAL)
+    pointers = [code.pointer(OPERANDS + 4 * index) for index in range(len(dtypes))]
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(rows)) as row:
+        at = (row.index // third // second, row.index // third % second, row.index % third)
+        lines = []
+        for operand, (pointer, dtype) in enumerate(zip(pointers, dtypes, strict=True)):
+            steps = [at[level] * code.arg(OPERANDS + 4 * operand + 1 + level) for level in range(3)]
+            lines.append(code.at(pointer, steps[0] + steps[1] + steps[2], dtype))
+        start = row.index * columns
+        target = code.at(out, start, out_dtype)
+        count = columns.minimum(total - start)
+        constants = [Vector(m, code.splat(_scalar(code, line, dtype))) if step == 0 else None
+                     for line, dtype, step in zip(lines, dtypes, along, strict=True)]
+
+        def compute(column: Index, mask: ir.Value | None) -> None:
+            values = [constant or Vector(m, _convert(code, code.load(code.at(line, column, dtype), dtype, mask), dtype))
+                      for constant, line, dtype in zip(constants, lines, dtypes, strict=True)]
+            result = m.vector(evaluate(m, body, values)).value
+            code.store(_convert_back(code, result, out_dtype), code.at(target, column, out_dtype), out_dtype, mask)
+
+        whole = count // code.lanes * code.lanes
+        with code.loop(0, whole, code.lanes) as column:
+            compute(column.index, None)
+        with code.when(whole.compare("<", count)):
+            compute(whole, code.mask(count - whole))
+    return code.finish()
+
+
+def _scalar(code: Code, pointer: ir.Value, dtype: str) -> ir.Value:
+    value = code.load_scalar(pointer, dtype)
+    if dtype == "float32":
+        return value
+    return (code.ir.uitofp if dtype in ("uint8", "bool") else code.ir.sitofp)(value, ir.FloatType())
+
+
+def _convert(code: Code, value: ir.Value, dtype: str) -> ir.Value:
+    """A loaded vector as float32."""
+    if dtype == "float32":
+        return value
+    return (code.ir.uitofp if dtype in ("uint8", "bool") else code.ir.sitofp)(value, code.vector)
+
+
+def _convert_back(code: Code, value: ir.Value, dtype: str) -> ir.Value:
+    """A float32 vector in the element type of the output."""
+    if dtype == "float32":
+        return value
+    return (code.ir.fptoui if dtype in ("uint8", "bool") else code.ir.fptosi)(value, code.type_of(dtype))

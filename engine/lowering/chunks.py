@@ -1,0 +1,24 @@
+"""The one place that fixes the order of sums.
+
+Long sums over a batch are cut into parts whose number follows from the shape alone, never from the number of threads;
+the parts are added up in a fixed tree. Hence the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+PARTS = 8
+MINIMUM_LENGTH = 512
+"""Terms below which one chain is as exact and quicker."""
+
+
+def batch_parts(batch: int, terms_per_example: int) -> int:
+    """Into how many parts a sum over the batch is cut. Each part but the last has ceil(batch / parts) examples."""
+    if batch < 2 or batch * terms_per_example < MINIMUM_LENGTH:
+        return 1
+    length = -(-batch // PARTS)
+    return -(-batch // length)
+
+
+def row_parts(rows: int) -> int:
+    """Into how many parts a sum over rows is cut."""
+    return batch_parts(rows, 1)

@@ -1,0 +1,166 @@
+"""GEMM and convolution in three directions as views of one contraction with strides.
+
+    C[o, i, j] = sum over r, s, k of A[o.a + i * row.a + r.a + s.a + k.a] * B[o.b + r.b + s.b + k.b + j]
+
+`o` runs over up to four outer loops, `i` over rows, `j` over columns (contiguous in B and C). Strides count elements.
+Each element is one chain of fused multiply-adds over r, s, k in this order, whatever the tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Outer:
+    """An outer loop and its strides in A, B, C and the bias."""
+
+    count: int
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    bias: int = 0
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A reduction loop and its strides in A and B."""
+
+    count: int
+    a: int = 0
+    b: int = 0
+
+
+ONCE = Reduction(1)
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """All the numbers of one contraction; `split` bounds the outermost reduction over all rounds of the first outer loop."""
+
+    rows: int
+    row_a: int
+    row_c: int
+    columns: int
+    reduce: tuple[Reduction, Reduction, Reduction]
+    outer: tuple[Outer, ...] = ()
+    offset_a: int = 0
+    offset_b: int = 0
+    offset_c: int = 0
+    split: int = field(default=2**62)
+
+
+def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1) -> Contraction:
+    """(m, k) by (k, n); the reduction may be cut into `parts` of equal length, written one behind the other."""
+    row_a, k_a = (1, m) if transpose_a else (k, 1)
+    length = -(-k // parts)
+    if parts == 1:
+        return Contraction(m, row_a, n, n, (ONCE, ONCE, Reduction(k, k_a, n)))
+    return Contraction(m, row_a, n, n, (Reduction(length, k_a, n), ONCE, ONCE),
+                       (Outer(parts, length * k_a, length * n, m * n),), split=k)
+
+
+def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
+           groups: int) -> Contraction:
+    """Convolution of x (n, h, w, c), already padded, by kernel (kh, kw, c / groups, out): rows are output pixels of a line."""
+    n, h, w, c = x
+    kh, kw, cg, out = kernel
+    _, oh, ow, _ = y
+    group = Outer(groups, cg, out // groups, out // groups, out // groups)
+    if (kh, kw, groups) == (1, 1, 1) and strides == (1, 1):
+        return Contraction(n * h * w, c, out, out, (ONCE, ONCE, Reduction(c, 1, out)))
+    if dilation[1] == 1 and groups == 1:
+        taps = (Reduction(kh, dilation[0] * w * c, kw * c * out), ONCE, Reduction(kw * c, 1, out))
+    else:
+        taps = (Reduction(kh, dilation[0] * w * c, kw * cg * out), Reduction(kw, dilation[1] * c, cg * out), Reduction(cg, 1, out))
+    outer = (Outer(n, h * w * c, 0, oh * ow * out), Outer(oh, strides[0] * w * c, 0, ow * out), group)
+    return Contraction(ow, strides[1] * c, out, out // groups, taps, outer)
+
+
+def conv2d_backward_kernel(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
+                           groups: int, parts: int) -> Contraction:
+    """Gradient of the kernel: rows are (kw, c) of a kernel line; the batch is cut into `parts`, written one behind the other."""
+    n, h, w, c = x
+    kh, kw, cg, out = kernel
+    _, oh, ow, _ = y
+    length = -(-n // parts)
+    batch = Outer(parts, length * h * w * c, length * oh * ow * out, kh * kw * cg * out)
+    line = Outer(kh, dilation[0] * w * c, 0, kw * cg * out)
+    reduce = (Reduction(length, h * w * c, oh * ow * out), Reduction(oh, strides[0] * w * c, ow * out),
+              Reduction(ow, strides[1] * c, out))
+    if dilation[1] == 1 and groups == 1:
+        return Contraction(kw * c, 1, out, out, reduce, (batch, line), split=n)
+    outer = (batch, line, Outer(kw, dilation[1] * c, 0, cg * out), Outer(groups, cg, out // groups, out // groups))
+    return Contraction(cg, 1, out, out // groups, reduce, outer, split=n)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Input positions `first`, `first + stride`, … of one dimension, and the taps that reach them.
+
+    Position number i takes output position `base + i + t` for tap number t of `taps`; tap t is entry `tap + t * step` of
+    the flipped kernel. Output positions outside the range are the halo's zeros.
+    """
+
+    first: int
+    count: int
+    base: int
+    taps: int
+    tap: int
+    step: int
+
+
+def phases(size: int, kernel: int, stride: int, dilation: int, before: int) -> list[Phase]:
+    """How gradients come back along one dimension of `size` positions, padded by `before` in front."""
+    if stride == 1:
+        return [Phase(0, size, before - (kernel - 1) * dilation, kernel, 0, 1)]
+    found = []
+    for residue in range(stride):
+        first = (residue - before) % stride
+        taps = max(0, -(-(kernel - residue) // stride))
+        base = (first + before - residue) // stride - (taps - 1)
+        found.append(Phase(first, len(range(first, size, stride)), base, taps, kernel - 1 - residue - stride * (taps - 1), stride))
+    return [phase for phase in found if phase.count]
+
+
+def halo(size: int, kernel: int, stride: int, dilation: int, before: int, outputs: int) -> Pair:
+    """Zeros needed in front of and behind `outputs` positions, so that no phase reads outside."""
+    front = back = 0
+    for phase in phases(size, kernel, stride, dilation, before):
+        reach = dilation if stride == 1 else 1
+        front = max(front, -phase.base)
+        back = max(back, phase.base + phase.count - 1 + (phase.taps - 1) * reach - (outputs - 1))
+    return front, back
+
+
+def conv2d_backward_data(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
+                         groups: int, before: Pair) -> list[Contraction]:
+    """Gradient of x from dy with its halo and the flipped, transposed kernel (kh, kw, out, c / groups): one view a phase.
+
+    `y` is the shape of dy without its halo; `before` is the padding in front of x.
+    """
+    n, h, w, c = x
+    kh, kw, cg, out = kernel
+    _, oh, ow, _ = y
+    halo_h = halo(h, kh, strides[0], dilation[0], before[0], oh)
+    halo_w = halo(w, kw, strides[1], dilation[1], before[1], ow)
+    lines, width = oh + sum(halo_h), ow + sum(halo_w)
+    per_group = out // groups
+    views = []
+    for down in phases(h, kh, strides[0], dilation[0], before[0]):
+        for across in phases(w, kw, strides[1], dilation[1], before[1]):
+            reduce = (Reduction(down.taps, dilation[0] * width * out, down.step * kw * out * cg),
+                      Reduction(across.taps, dilation[1] * out, across.step * out * cg), Reduction(per_group, 1, cg))
+            if groups == 1 and dilation[1] == 1 and across.step == 1:
+                reduce = (reduce[0], ONCE, Reduction(across.taps * out, 1, cg))
+            outer = (Outer(n, lines * width * out, 0, h * w * c),
+                     Outer(down.count, width * out, 0, strides[0] * w * c),
+                     Outer(groups, per_group, per_group * cg, cg))
+            views.append(Contraction(
+                across.count, out, strides[1] * c, cg, reduce, outer,
+                offset_a=((down.base + halo_h[0]) * width + across.base + halo_w[0]) * out,
+                offset_b=(down.tap * kw + across.tap) * out * cg,
+                offset_c=(down.first * w + across.first) * c))
+    return views

@@ -1,0 +1,43 @@
+"""The plan: a graph's kernel requests in order, and where every value lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.graph.ir import Graph, Node, Value
+from engine.graph.text import names
+from engine.lowering.memory import Allocation, plan_memory
+from engine.lowering.request import KernelRequest
+from engine.passes.pipeline import optimise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the runtime binds and runs. `requests` pairs each kernel request with the node that asked for it."""
+
+    graph: Graph
+    requests: tuple[tuple[KernelRequest, Node], ...]
+    allocation: Allocation
+    batch: int
+    """The largest batch it can take."""
+
+    def report(self) -> str:
+        """A line a request, then the memory report."""
+        named = names(self.graph)
+
+        def show(value: Value) -> str:
+            block = self.allocation.blocks.get(value)
+            return f"{named.get(value, 'scratch')}{f'@{block.offset}' if block else ''}"
+
+        lines = [f"{index:4d} {request.family}.{request.function}({', '.join(map(show, request.reads))}) -> "
+                 f"{', '.join(map(show, request.writes))}  # {node.origin}"
+                 for index, (request, node) in enumerate(self.requests)]
+        return "\n".join([*lines, self.allocation.report()])
+
+
+def compile_plan(graph: Graph, batch: int, *, passes: Callable[[Graph], Graph] = optimise) -> Plan:
+    """Optimise, lower and plan the memory for batches of up to `batch` examples."""
+    graph = passes(graph)
+    requests = tuple((request, node) for node in graph.nodes for request in node.op.lower(node))
+    return Plan(graph, requests, plan_memory(graph, requests, batch), batch)

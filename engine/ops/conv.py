@@ -1,0 +1,207 @@
+"""Convolution over images (batch, height, width, channels) with kernels (height, width, channels / groups, filters)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from engine.graph.ir import GraphBuilder, Node, Value
+from engine.lowering.contraction import halo
+from engine.lowering.request import KernelRequest, scratch
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
+from engine.ops.matmul import finish
+from engine.types import Shape, Type, size
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+NONE: Padding = ((0, 0), (0, 0))
+
+
+def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Pair) -> int:
+    """Positions that a kernel takes along one dimension."""
+    return (size + sum(padding) - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def padded(x: np.ndarray, padding: Padding, value: float = 0.0) -> np.ndarray:
+    """The reference of padding height and width."""
+    return np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=value)
+
+
+def taps(shape: Shape, kernel: Pair, strides: Pair, dilation: Pair, outputs: Pair) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
+    """For the references: each kernel position with the slice of the padded input that it meets."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            top, left = i * dilation[0], j * dilation[1]
+            yield i, j, (slice(None), slice(top, top + strides[0] * (outputs[0] - 1) + 1, strides[0]),
+                         slice(left, left + strides[1] * (outputs[1] - 1) + 1, strides[1]))
+
+
+def pad_request(x: Value, padding: Padding) -> tuple[list[KernelRequest], Value]:
+    """The request that copies x into a padded buffer, if there is any padding."""
+    if padding == NONE:
+        return [], x
+    n, h, w, c = x.shape
+    buffer = scratch((n, h + sum(padding[0]), w + sum(padding[1]), c))
+    attrs = {"padding": ((0, 0), *padding, (0, 0)), "value": 0.0}
+    return [KernelRequest("memory", "pad", (x,), (buffer,), attrs)], buffer
+
+
+def _spatial(outputs: Pair | None, x: Type, kernel: Type, strides: Pair, padding: Padding, dilation: Pair) -> Pair:
+    sizes = tuple(output_size(x.shape[1 + d], kernel.shape[d], strides[d], dilation[d], padding[d]) for d in (0, 1))
+    if min(sizes) < 1:
+        raise ShapeMismatch(f"an image of at least {(kernel.shape[0] - 1) * dilation[0] + 1} x "
+                            f"{(kernel.shape[1] - 1) * dilation[1] + 1} pixels after padding",
+                            f"{x.shape[1] + sum(padding[0])} x {x.shape[2] + sum(padding[1])}")
+    return sizes  # type: ignore[return-value]
+
+
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {}, {"padding": ((1, 1), (1, 1))}, {"strides": (2, 2), "padding": ((0, 1), (1, 1))},
+    {"dilation": (2, 2), "padding": ((2, 2), (2, 2))}, {"strides": (3, 2)},
+)
+
+
+def _samples(*, backward: str = "") -> tuple[Sample, ...]:
+    """The same settings for the three directions."""
+    made = []
+    cases = [((2, 9, 8, 3), (3, 3, 3, 5), settings) for settings in SETTINGS]
+    cases += [((2, 6, 7, 4), (1, 1, 4, 33), {}), ((2, 6, 7, 6), (3, 2, 2, 9), {"groups": 3, "padding": ((1, 1), (0, 1))}),
+              ((1, 5, 5, 2), (1, 1, 2, 3), {"strides": (2, 2)}), ((19, 7, 7, 17), (3, 3, 17, 18), {}),
+              ((3, 4, 4, 8), (5, 5, 8, 16), {"padding": ((2, 2), (2, 2))})]
+    for x, kernel, settings in cases:
+        strides, dilation = settings.get("strides", (1, 1)), settings.get("dilation", (1, 1))
+        padding = settings.get("padding", NONE)
+        outputs = tuple(output_size(x[1 + d], kernel[d], strides[d], dilation[d], padding[d]) for d in (0, 1))
+        y = (x[0], *outputs, kernel[3])
+        if backward == "data":
+            made.append(Sample((y, kernel), {"size": x[1:3], **settings}, differentiable=()))
+        elif backward == "kernel":
+            made.append(Sample((x, y), {"kernel": kernel[:2], **settings}, differentiable=()))
+        else:
+            made.append(Sample((x, kernel), settings))
+    return tuple(made)
+
+
+@op("conv2d")
+class Conv2D(Op):
+    """Cross-correlation as Keras's Conv2D. A fused node adds a bias (filters,) and applies `epilogue`."""
+
+    samples = (*_samples(), Sample(((2, 5, 6, 3), (3, 3, 3, 20), (20,)), {"epilogue": (("relu", (0,), ()),)}, differentiable=()))
+
+    def infer(self, *types: Type, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1), groups: int = 1,
+              epilogue: Any = ()) -> tuple[Type, ...]:
+        x, kernel = types[:2]
+        expect_rank(x, 4, "(batch, height, width, channels)")
+        expect_rank(kernel, 4, "(height, width, channels / groups, filters)")
+        if x.shape[3] != kernel.shape[2] * groups or kernel.shape[3] % groups:
+            raise ShapeMismatch(f"a kernel for {x.shape[3]} channels in {groups} groups", kernel.shape)
+        outputs = _spatial(None, x, kernel, strides, padding, dilation)
+        return (Type((x.shape[0], *outputs, kernel.shape[3]), x.dtype),)
+
+    def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
+        x, kernel = node.inputs
+        (g,) = grads
+        assert g is not None
+        return (b.op("conv2d_backward_data", g, kernel, size=tuple(x.shape[1:3]), **node.attrs),
+                b.op("conv2d_backward_kernel", x, g, kernel=tuple(kernel.shape[:2]), **node.attrs))
+
+    def reference(self, *arrays: np.ndarray, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
+                  groups: int = 1, epilogue: Any = ()) -> tuple[np.ndarray, ...]:
+        x, kernel = padded(arrays[0], padding), arrays[1]
+        outputs = tuple(output_size(x.shape[1 + d], kernel.shape[d], strides[d], dilation[d], (0, 0)) for d in (0, 1))
+        y = np.zeros((x.shape[0], *outputs, kernel.shape[3]), x.dtype)
+        cg, out = kernel.shape[2], kernel.shape[3] // groups
+        for i, j, where in taps(x.shape, kernel.shape[:2], strides, dilation, outputs):  # type: ignore[arg-type]
+            for g in range(groups):
+                y[..., g * out: (g + 1) * out] += x[where][..., g * cg: (g + 1) * cg] @ kernel[i, j][:, g * out: (g + 1) * out]
+        return (finish(y, arrays[2:], epilogue),)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        attrs = dict(node.attrs)
+        requests, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
+        return [*requests, KernelRequest("contract", "conv2d", (x, *node.inputs[1:]), node.outputs, _complete(attrs))]
+
+    def flops(self, node: Node) -> int:
+        return 2 * size((*node.inputs[1].shape[:3], *node.outputs[0].shape), 1)
+
+
+def _complete(attrs: dict[str, Any]) -> dict[str, Any]:
+    return {"strides": (1, 1), "dilation": (1, 1), "groups": 1, **attrs}
+
+
+@op("conv2d_backward_data")
+class Conv2DBackwardData(Op):
+    """Gradient of the image, of height and width `size`, from that of the output and the kernel."""
+
+    samples = _samples(backward="data")
+
+    def infer(self, *types: Type, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
+              groups: int = 1) -> tuple[Type, ...]:
+        g, kernel = types
+        return (Type((g.shape[0], *size, kernel.shape[2] * groups), g.dtype),)
+
+    def reference(self, *arrays: np.ndarray, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
+                  dilation: Pair = (1, 1), groups: int = 1) -> tuple[np.ndarray, ...]:
+        g, kernel = arrays
+        (top, bottom), (left, right) = padding
+        cg, out = kernel.shape[2], kernel.shape[3] // groups
+        dx = np.zeros((g.shape[0], size[0] + top + bottom, size[1] + left + right, cg * groups), g.dtype)
+        for i, j, where in taps(dx.shape, kernel.shape[:2], strides, dilation, g.shape[1:3]):
+            for group in range(groups):
+                part = slice(group * out, (group + 1) * out)
+                dx[where][..., group * cg: (group + 1) * cg] += g[..., part] @ kernel[i, j][:, part].T
+        return (dx[:, top: top + size[0], left: left + size[1]],)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        g, kernel = node.inputs
+        attrs = _complete(dict(node.attrs))
+        padding, sizes = attrs.pop("padding", NONE), attrs.pop("size")
+        before = (padding[0][0], padding[1][0])
+        halos = tuple(halo(sizes[d], kernel.shape[d], attrs["strides"][d], attrs["dilation"][d], before[d], g.shape[1 + d])
+                      for d in (0, 1))
+        kh, kw, cg, out = kernel.shape
+        turned = scratch((kh, kw, out, cg))
+        requests, surrounded = pad_request(g, halos)  # type: ignore[arg-type]
+        return [*requests,
+                KernelRequest("memory", "transpose", (kernel,), (turned,), {"permutation": (0, 1, 3, 2), "flip": (0, 1)}),
+                KernelRequest("contract", "conv2d_backward_data", (surrounded, turned), node.outputs,
+                              {**attrs, "before": before, "outputs": tuple(g.shape[1:3])})]
+
+    def flops(self, node: Node) -> int:
+        return 2 * size((*node.inputs[1].shape[:3], *node.inputs[0].shape), 1)
+
+
+@op("conv2d_backward_kernel")
+class Conv2DBackwardKernel(Op):
+    """Gradient of the kernel, of height and width `kernel`, from the image and the gradient of the output."""
+
+    samples = _samples(backward="kernel")
+
+    def infer(self, *types: Type, kernel: Pair, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
+              groups: int = 1) -> tuple[Type, ...]:
+        x, g = types
+        return (Type((*kernel, x.shape[3] // groups, g.shape[3]), g.dtype),)
+
+    def reference(self, *arrays: np.ndarray, kernel: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
+                  dilation: Pair = (1, 1), groups: int = 1) -> tuple[np.ndarray, ...]:
+        x, g = padded(arrays[0], padding), arrays[1]
+        cg, out = x.shape[3] // groups, g.shape[3] // groups
+        dk = np.zeros((*kernel, cg, g.shape[3]), g.dtype)
+        for i, j, where in taps(x.shape, kernel, strides, dilation, g.shape[1:3]):
+            for group in range(groups):
+                part = slice(group * out, (group + 1) * out)
+                dk[i, j][:, part] = np.tensordot(x[where][..., group * cg: (group + 1) * cg], g[..., part], ((0, 1, 2), (0, 1, 2)))
+        return (dk,)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        x, g = node.inputs
+        attrs = _complete(dict(node.attrs))
+        requests, x = pad_request(x, attrs.pop("padding", NONE))
+        del attrs["kernel"]
+        partial = scratch((8, *node.outputs[0].shape))
+        return [*requests, KernelRequest("contract", "conv2d_backward_kernel", (x, g), (*node.outputs, partial), attrs)]
+
+    def flops(self, node: Node) -> int:
+        return 2 * size((*node.outputs[0].shape[:3], *node.inputs[1].shape), 1)

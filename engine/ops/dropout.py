@@ -1,0 +1,44 @@
+"""Dropout (Srivastava et al., 2014), its mask a function of (seed, step, layer), so it is regenerated and never stored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.graph.ir import GraphBuilder, Node
+from engine.lowering.request import KernelRequest
+from engine.ops.base import Gradients, Op, Sample, op
+from engine.random import DROPOUT, uniform
+from engine.types import Type
+
+REFERENCE_STATE = (11, 5)
+"""Seed and step that the conformance tests bind."""
+
+
+@op("dropout")
+class Dropout(Op):
+    """x / (1 - rate) where the element's random number is at least `rate`, else 0. `stream` is the layer's own number.
+
+    The second input is the run's state, which holds seed and step.
+    """
+
+    samples = (Sample(((3, 70),), {"rate": 0.4, "stream": 3}), Sample(((5, 4, 4, 3),), {"rate": 0.5, "stream": 0}))
+    stateful = True
+    overwrites = {0: 0}
+
+    def infer(self, *types: Type, rate: float, stream: int) -> tuple[Type, ...]:
+        return (types[0],)
+
+    def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
+        (g,) = grads
+        assert g is not None
+        return (b.op("dropout", g, **node.attrs), None)
+
+    def reference(self, *arrays: np.ndarray, rate: float, stream: int, state: tuple[int, int] = REFERENCE_STATE) -> tuple[np.ndarray, ...]:
+        (x,) = arrays
+        seed, step = state
+        drawn = uniform((seed, DROPOUT + stream, step, 0), x.size).reshape(x.shape)
+        scale = np.float32(1 / (1 - rate))
+        return (np.where(drawn >= np.float32(rate), x * scale, 0).astype(x.dtype),)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        return [KernelRequest("random", "dropout", node.inputs, node.outputs, node.attrs)]

@@ -1,0 +1,104 @@
+"""What metrics count: arg max, membership in the top k, and counts at thresholds. None of them has a derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.graph.ir import GraphBuilder, Node, Value
+from engine.lowering.request import KernelRequest, scratch
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, op
+from engine.types import Type
+
+EPSILON = 1e-7
+
+
+class Score(Op):
+    """Gradients end here."""
+
+    def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Sequence[Value | None]:
+        return (None,) * len(node.inputs)
+
+
+@op("argmax")
+class ArgMax(Score):
+    """Position of the largest value of the last dimension: the first among equals."""
+
+    samples = (Sample(((5, 7),), differentiable=()),)
+
+    def infer(self, *types: Type) -> tuple[Type, ...]:
+        return (Type(types[0].shape[:-1], "int32"),)
+
+    def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (arrays[0].argmax(-1).astype("int32"),)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        return [KernelRequest("score", "argmax", node.inputs, node.outputs)]
+
+
+@op("in_top_k")
+class InTopK(Score):
+    """1.0 where fewer than k scores of the row are larger than the label's, which must be finite; else 0.0, as TensorFlow's."""
+
+    samples = (Sample(((6, 9), (6,)), {"k": 1}, dtypes=("float32", "int32"), integers={1: 9}, differentiable=()),
+               Sample(((6, 9), (6,)), {"k": 4}, dtypes=("float32", "int32"), integers={1: 9}, differentiable=()))
+
+    def infer(self, *types: Type, k: int) -> tuple[Type, ...]:
+        scores, labels = types
+        expect_dtype(labels, "int32")
+        if scores.shape[:-1] != labels.shape:
+            raise ShapeMismatch("one label for every row of scores", str(labels))
+        return (Type(labels.shape, "float32"),)
+
+    def reference(self, *arrays: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
+        scores, labels = arrays
+        inside = (labels >= 0) & (labels < scores.shape[-1])
+        own = np.take_along_axis(scores, np.where(inside, labels, 0)[..., None], -1)
+        return (((scores > own).sum(-1) < k) & np.isfinite(own[..., 0]) & inside).astype(scores.dtype),
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        return [KernelRequest("score", "in_top_k", node.inputs, node.outputs, node.attrs)]
+
+
+@op("one_hot")
+class OneHot(Score):
+    """1.0 at the label's position of a new last dimension, 0.0 elsewhere; a label out of range gives zeros."""
+
+    samples = (Sample(((6,),), {"depth": 5}, dtypes=("int32",), integers={0: 6}, differentiable=()),)
+
+    def infer(self, *types: Type, depth: int) -> tuple[Type, ...]:
+        expect_dtype(types[0], "int32")
+        return (Type((*types[0].shape, depth), "float32"),)
+
+    def reference(self, *arrays: np.ndarray, depth: int) -> tuple[np.ndarray, ...]:
+        return ((arrays[0][..., None] == np.arange(depth)).astype("float32"),)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        return [KernelRequest("score", "one_hot", node.inputs, node.outputs, node.attrs)]
+
+
+def cuts(count: int) -> np.ndarray:
+    """Keras's AUC thresholds: evenly spaced in [0, 1], the ends moved outwards so that every score lies between."""
+    inner = np.arange(1, count - 1) / (count - 1)
+    return np.concatenate([[-EPSILON], inner, [1 + EPSILON]]).astype("float32")
+
+
+@op("histogram")
+class Histogram(Score):
+    """Weighted true positives, false positives, true negatives and false negatives for `score > threshold`: (4, thresholds)."""
+
+    samples = (Sample(((37,), (37,), (37,)), {"thresholds": 20}, integers={1: 2}, positive=(2,), differentiable=()),)
+
+    def infer(self, *types: Type, thresholds: int) -> tuple[Type, ...]:
+        return (Type((4, thresholds), "float32"),)
+
+    def reference(self, *arrays: np.ndarray, thresholds: int) -> tuple[np.ndarray, ...]:
+        scores, labels, weights = arrays
+        above = scores[:, None] > cuts(thresholds)
+        positive = labels[:, None] > 0
+        cells = (above & positive, above & ~positive, ~above & ~positive, ~above & positive)
+        return (np.stack([(cell * weights[:, None]).sum(0) for cell in cells]).astype(weights.dtype),)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        return [KernelRequest("score", "histogram", node.inputs, (*node.outputs, scratch((4, node.attrs["thresholds"] + 1))), node.attrs)]

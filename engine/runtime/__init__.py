@@ -1,0 +1,1 @@
+"""Running plans: the stream of calls, threads, and sessions. Sees only plans."""

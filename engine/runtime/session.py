@@ -1,0 +1,143 @@
+"""A session binds a plan to arrays and runs it: feed any table, fetch any output, many steps in one native call."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from math import prod
+
+import numpy as np
+
+from engine.errors import CompileError
+from engine.graph.ir import Value
+from engine.kernels.call import Buffer, Call
+from engine.lowering.plan import Plan
+from engine.runtime import state as run_state
+from engine.runtime import stream as streams
+from engine.runtime.stream import Stream
+from engine.types import concrete
+
+ALIGNMENT = 64
+
+
+def aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """An array of zeros that starts at a multiple of 64 bytes."""
+    count = prod(shape) * np.dtype(dtype).itemsize
+    raw = np.zeros(count + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start: start + count].view(dtype).reshape(shape)
+
+
+class Workers:
+    """The threads that share a session's work: the caller's own and `threads - 1` others, which wait between calls."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1, "stoker-compute") if threads > 1 else None
+
+    def run(self, stream: Stream, state: np.ndarray, steps: int) -> int:
+        """Run up to `steps` steps and return how many were done. The interpreter is free meanwhile."""
+        header = np.array([stream.table.ctypes.data, len(stream.table)], np.int64)
+        stream.control[:] = 0
+        arguments = [header.ctypes.data, stream.control.ctypes.data, state.ctypes.data]
+        function = streams.native()
+        others = [self._pool.submit(function, *arguments, thread, self.threads, steps) for thread in range(1, self.threads)] if self._pool else []
+        function(*arguments, 0, self.threads, steps)
+        for other in others:
+            other.result()
+        return int(stream.control[streams.STEPS_DONE])
+
+    def close(self) -> None:
+        """End the other threads."""
+        if self._pool:
+            self._pool.shutdown()
+
+
+class Session:
+    """A plan bound to a weight store (`parameters`, changed in place), tables and worker threads.
+
+    Feeds (graph inputs) live in `feeds`; write into the front of them before a run.
+    """
+
+    def __init__(self, plan: Plan, parameters: Mapping[str, np.ndarray], tables: Mapping[str, np.ndarray], workers: Workers,
+                 *, seed: int = 0) -> None:
+        self.plan = plan
+        self.workers = workers
+        self.state = aligned((run_state.FIELDS,), "int64")
+        self.state[run_state.SEED] = seed
+        self.parameters = parameters
+        self.tables = dict(tables)
+        self._arena = aligned((max(plan.allocation.arena_bytes, ALIGNMENT),), "uint8")
+        self._constants = {value: self._constant(value) for value in plan.graph.constants()}
+        self.feeds = {value.name: aligned(concrete(value.shape, plan.batch), value.dtype) for value in plan.graph.inputs}
+        self._streams: dict[int, Stream] = {}
+        for name, table in self.tables.items():
+            if not table.flags.c_contiguous:
+                raise CompileError(f"table {name!r}: expected a C-contiguous array")
+
+    @staticmethod
+    def _constant(value: Value) -> np.ndarray:
+        assert value.data is not None
+        array = aligned(value.data.shape, value.dtype)
+        array[...] = value.data
+        return array
+
+    def run(self, batch: int, steps: int = 1) -> int:
+        """Run `steps` steps of `batch` examples as the state says; returns how many were done before a stop."""
+        if batch not in self._streams:
+            self._streams[batch] = Stream(self._bind(batch), self.workers.threads)
+        self.state[run_state.BATCH] = batch
+        return self.workers.run(self._streams[batch], self.state, steps)
+
+    def fetch(self, name: str, batch: int) -> np.ndarray:
+        """A copy of one of the plan's outputs as the last step left it."""
+        buffer = self._buffer(self.plan.graph.outputs[name], batch)
+        count = prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
+        memory = (ctypes.c_uint8 * count).from_address(buffer.address)
+        return np.frombuffer(memory, buffer.dtype).reshape(buffer.shape).copy()
+
+    def _array(self, value: Value, batch: int) -> np.ndarray:
+        if value.role == "parameter":
+            return self.parameters[value.name]
+        if value.role == "constant":
+            return self._constants[value]
+        if value.role == "state":
+            return self.state
+        if value.role == "input":
+            flat = self.feeds[value.name].reshape(-1)
+            shape = concrete(value.shape, batch)
+            return flat[: prod(shape)].reshape(shape)
+        return self.tables[value.name]
+
+    def _buffer(self, value: Value, batch: int) -> Buffer:
+        shape = concrete(value.shape, batch)
+        block = self.plan.allocation.blocks.get(value)
+        if block is not None:
+            return Buffer(self._arena.ctypes.data + block.offset, shape, value.dtype)
+        source = self._source(value)
+        array = self._array(source, batch)
+        if source.role == "table":
+            shape = array.shape
+        if str(array.dtype) != value.dtype:
+            raise CompileError(f"{source.name or 'value'}: expected dtype {value.dtype}, received {array.dtype}")
+        return Buffer(array.ctypes.data, shape, value.dtype)
+
+    def _source(self, value: Value) -> Value:
+        """What a view of a parameter, constant or feed looks at."""
+        producers = self.plan.graph.producers()
+        while value in producers:
+            node = producers[value]
+            value = node.inputs[node.op.views[node.outputs.index(value)]]
+        return value
+
+    def _bind(self, batch: int) -> list[Call]:
+        calls: list[Call] = []
+        for request, node in self.plan.requests:
+            family = importlib.import_module(f"engine.kernels.{request.family}")
+            reads = [self._buffer(value, batch) for value in request.reads]
+            writes = [self._buffer(value, batch) for value in request.writes]
+            bound = family.bind(request, reads, writes)
+            calls += [Call(call.entry, call.args, call.chunks, f"{node.origin}:{call.label}") for call in bound]
+        return calls
