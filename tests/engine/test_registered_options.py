@@ -69,7 +69,7 @@ def test_an_entry_is_a_frozen_dataclass_with_documented_options(kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(data=st.data())
 def test_written_json_reads_back_to_an_equal_entry(kind, name, data):
     document = data.draw(documents(kind, name))
