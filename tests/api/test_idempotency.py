@@ -90,6 +90,8 @@ def test_twin_uploads_create_one_dataset(server):
 
 @pytest.mark.parametrize("text", ["", "a" * 256, "a\tb", "\x80"])
 def test_what_cannot_be_a_key_is_refused(server, text):
-    response = server.http.post("/v1/models", json={"model": MODEL}, headers={"idempotency-key": text.encode("latin-1")})
+    response = server.http.post(
+        "/v1/models", json={"model": MODEL}, headers={"idempotency-key": text.encode("latin-1")}
+    )
     assert response.status_code == 422
     assert response.json()["errors"][0]["parameter"] == "idempotency-key"
