@@ -224,6 +224,7 @@ class Trainer:
 
     def _succeed(self, outcome: Outcome, final: StoredCheckpoint | None, reporter: StoreReporter) -> None:
         """The final weights and `succeeded` in one transaction."""
+        self.notice.settle()
 
         def write(session: Session) -> str:
             if final is not None:
@@ -234,6 +235,8 @@ class Trainer:
         keep_writing(self.database, self.notice, write, landed=self._outcome)
 
     def _fail(self, error: Mapping[str, Any]) -> None:
+        self.notice.settle()
+
         def write(session: Session) -> str:
             RunningJobRepository(session).finish(self.job.id, self.job.token, FAILED, error=error)
             return FAILED
@@ -245,6 +248,7 @@ class Trainer:
         if self.notice.read() == TIME_IS_UP:
             self._fail(time_is_up(self.job))
             return
+        self.notice.settle()
 
         def write(session: Session) -> str:
             return RunningJobRepository(session).release(self.job.id, self.job.token)

@@ -26,14 +26,13 @@ from worker.lease import UNREACHABLE
 from worker.notice import TIME_IS_UP, Notice
 from worker.supervise import Ending, Limits
 from worker.work import Work
-from worker.writing import keep_writing
+from worker.writing import Patience, keep_writing
 
 MEMORY_BYTES = 4 * 1024**3
 CPU_SECONDS = 2 * 3600
 WALL_SECONDS = 4 * 3600.0
 OPEN_FILES = 1024
 REPORT_SECONDS = 0.5
-AGAIN_SECONDS = 0.5
 
 log = logging.getLogger("stoker.worker")
 
@@ -137,6 +136,8 @@ class Ingester:
         fetch(self.database, blob.id, blob.sha256, target, self._check)
 
     def _publish(self, manifest: dict[str, Any], writers: dict[str, BlobWriter], output: Path) -> None:
+        self.notice.settle()
+
         def write(session: Session) -> str:
             datasets = DatasetRepository(session)
             datasets.ready(self.dataset.id, self.dataset.token, manifest, writers)
@@ -166,15 +167,17 @@ class Ingester:
             raise Stopped
 
     def _store(self, source: Path, owner: str) -> BlobWriter:
+        patience = Patience(f"{self.dataset.id}: storing a column")
         while True:
             try:
                 return store(self.database, source, owner, self._check)
             except UNREACHABLE as error:
-                log.warning("%s: storing a column again from its start: %s", self.dataset.id, error)
+                patience.wait(error)
                 self._check()
-                time.sleep(AGAIN_SECONDS)
 
     def _fail(self, error: dict[str, Any]) -> None:
+        self.notice.settle()
+
         def write(session: Session) -> str:
             DatasetRepository(session).fail(self.dataset.id, self.dataset.token, error)
             return "failed"
@@ -185,6 +188,7 @@ class Ingester:
         if self.notice.read() == TIME_IS_UP:
             self._fail(error_of("time_limit", "Reading the file took too long."))
             return
+        self.notice.settle()
 
         def write(session: Session) -> str:
             DatasetRepository(session).release(self.dataset.id, self.dataset.token)

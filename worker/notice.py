@@ -42,6 +42,14 @@ class Notice:
         """What has been said."""
         return self._memory[0]
 
+    def settle(self) -> None:
+        """The child says that it is about to bring its row to where it belongs: from then on it may hold it no more."""
+        self._memory[1] = 1
+
+    def is_settling(self) -> bool:
+        """Whether the child has said so."""
+        return self._memory[1] == 1
+
     def good_until(self, deadline: float) -> None:
         """Prolong: `deadline` is in seconds of time.monotonic()."""
         # Eight aligned bytes are stored at once on every machine that we run on.

@@ -29,7 +29,7 @@ from store.session import Database
 from worker import files
 from worker.lease import UNREACHABLE
 from worker.notice import CANCEL, Notice
-from worker.writing import keep_writing, leave
+from worker.writing import Patience, keep_writing, leave
 
 BATCH_SECONDS = 0.5
 BACK_PRESSURE_SECONDS = 0.05
@@ -249,13 +249,13 @@ class StoreReporter:
         )
 
     def _store_file(self, source: Path, owner: str) -> BlobWriter:
+        patience = Patience(f"{self._job_id}: storing a checkpoint's file")
         while True:
             try:
                 return files.store(self._database, source, owner, self._between_chunks)
             except UNREACHABLE as error:
-                log.warning("%s: storing a checkpoint again from its start: %s", self._job_id, error)
+                patience.wait(error)
                 self._between_chunks()
-                time.sleep(BATCH_SECONDS)
 
     def _between_chunks(self) -> None:
         """Batches go on while a large file is being stored."""

@@ -29,6 +29,7 @@ TICK_SECONDS = 0.1
 MEMORY_SECONDS = 0.5
 CANCEL_GRACE_SECONDS = 5.0
 TIME_GRACE_SECONDS = 30.0
+SETTLE_GRACE_SECONDS = 5.0
 
 log = logging.getLogger("stoker.worker")
 
@@ -146,6 +147,7 @@ class _Watch:
         self.started = time.monotonic()
         self.cancelled_at: float | None = None
         self._measure_at = self.started
+        self._settled_at: float | None = None
 
     def until_it_ends(self) -> Ending:
         """Look after it; its end of the pipe closes when it dies, however it dies."""
@@ -174,7 +176,9 @@ class _Watch:
         try:
             flags = self.lease.keep()
         except LeaseLost:
-            self._kill("lease_lost")
+            # Either somebody took the row, or the work itself has just ended it and is about to exit.
+            if not self.notice.is_settling() or self._settled_for(SETTLE_GRACE_SECONDS):
+                self._kill("lease_lost")
             return
         self.notice.good_until(self.lease.good_until)
         if not self.lease.is_good:
@@ -197,6 +201,10 @@ class _Watch:
             self._measure_at = now + MEMORY_SECONDS
             if memory.private_bytes(self.pid) - self.baseline_bytes > self.limits.memory_bytes:
                 self._kill("out_of_memory")
+
+    def _settled_for(self, seconds: float) -> bool:
+        self._settled_at = self._settled_at or time.monotonic()
+        return time.monotonic() - self._settled_at > seconds
 
     def _kill(self, why: Killed) -> None:
         log.warning("%s: ending process %d: %s", self.lease.id, self.pid, why)

@@ -18,9 +18,29 @@ from worker.notice import Notice
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""A database that is away ends the lease before this; one that refuses just this write for so long will not take it."""
 
 T = TypeVar("T")
 log = logging.getLogger("stoker.worker")
+
+
+class Patience:
+    """Waits between tries, longer each time; raises the error of the try when it has lasted too long."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._since: float | None = None
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+
+    def wait(self, error: Exception) -> None:
+        """After a failed try. Raises `error` when patience is at its end."""
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since > PATIENCE_SECONDS:
+            raise error
+        log.warning("%s failed, trying again: %s", self.what, error)
+        time.sleep(self._pause_seconds)
+        self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
 
 def keep_writing(
@@ -35,7 +55,7 @@ def keep_writing(
     None. Without it `write` must be harmless when repeated. A lost lease ends this process at once: nothing after it
     may be written, by any thread.
     """
-    pause_seconds = FIRST_PAUSE_SECONDS
+    patience = Patience("a write")
     unsure = False
     while True:
         if not notice.is_good():
@@ -51,10 +71,8 @@ def keep_writing(
         except LeaseLost as lost:
             leave(str(lost))
         except UNREACHABLE as error:
-            log.warning("the database does not answer, trying again: %s", error)
             unsure = True
-            time.sleep(pause_seconds)
-            pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            patience.wait(error)
 
 
 def leave(why: str) -> NoReturn:

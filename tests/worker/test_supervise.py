@@ -115,6 +115,21 @@ def test_a_lost_lease_ends_the_work_at_once(held):
     assert time.monotonic() - begun < 2
 
 
+def test_work_that_has_just_ended_its_row_may_exit_in_peace(held):
+    database, _, job, token = held
+
+    def work(notice: Notice) -> int:
+        database.after_fork()
+        notice.settle()
+        with database.write() as session:
+            RunningJobRepository(session).finish(job, token, "succeeded")
+        time.sleep(0.5)
+        return 7
+
+    ending = supervise(lease_of(held), work, Limits(), Notice())
+    assert (ending.status, ending.killed) == (7, None)
+
+
 def test_a_database_that_does_not_answer_ends_the_work_before_the_lease_can_be_anybody_elses(held):
     lease = lease_of(held)
     away = dataclasses.replace(lease.settings, database_url="postgresql://nobody@127.0.0.1:1/none")
