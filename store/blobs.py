@@ -8,12 +8,12 @@ content is stored once. A visible blob never changes; `garbage.py` removes those
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from store.models import Blob, Chunk
 from store.session import Database
 
 NO_SYNC = {"synchronize_session": False}
+COLLECTED = "the unfinished blob was collected, or is committed already"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class BlobWriter:
         """
         if self._buffer:
             raise ValueError("expected a flushed writer, received one with bytes that are not stored")
+        if session.scalar(select(Blob.id).where(self._is_mine()).with_for_update()) is None:
+            raise BlobGone(self.id, COLLECTED)
         self._check(session)
         existing = self._existing(session)
         if existing is None:
@@ -111,16 +114,14 @@ class BlobWriter:
     def abort(self) -> None:
         """Remove what was written. Harmless after a rolled back or unknown commit: a visible blob stays."""
         with self._database.write() as session:
-            unfinished = select(Blob.id).where(Blob.id == self.id, Blob.sha256.is_(None)).with_for_update()
-            if session.scalar(unfinished) is not None:
+            if session.scalar(select(Blob.id).where(self._is_mine()).with_for_update()) is not None:
                 remove_blob(session, self.id)
 
     def _store(self, session: Session) -> None:
         data = bytes(self._buffer)
-        mine = (Blob.id == self.id) & Blob.sha256.is_(None)
-        touched = update(Blob).where(mine).values(touched_at=clock()).returning(Blob.id)
+        touched = update(Blob).where(self._is_mine()).values(touched_at=clock()).returning(Blob.id)
         if session.execute(touched, execution_options=NO_SYNC).one_or_none() is None:
-            raise BlobGone(self.id, "the unfinished blob was collected")
+            raise BlobGone(self.id, COLLECTED)
         digest = hashlib.sha256(data).hexdigest()
         values = {"blob_id": self.id, "number": self._chunks, "size_bytes": len(data), "sha256": digest, "data": data}
         session.execute(insert(Chunk).values(values))
@@ -136,11 +137,11 @@ class BlobWriter:
             )
 
     def _publish(self, session: Session) -> None:
-        mine = (Blob.id == self.id) & Blob.sha256.is_(None)
         values = {"sha256": self.sha256, "size_bytes": self.size_bytes, "chunks": self._chunks, "touched_at": clock()}
-        published = update(Blob).where(mine).values(values).returning(Blob.id)
-        if session.execute(published, execution_options=NO_SYNC).one_or_none() is None:
-            raise BlobGone(self.id, "the unfinished blob was collected")
+        session.execute(update(Blob).where(Blob.id == self.id).values(values), execution_options=NO_SYNC)
+
+    def _is_mine(self) -> ColumnElement[bool]:
+        return (Blob.id == self.id) & Blob.sha256.is_(None) & Blob.collected.is_(False)
 
     def _existing(self, session: Session) -> str | None:
         # The lock keeps the collector from removing it before the caller's reference to it is committed.
@@ -152,6 +153,12 @@ def remove_blob(session: Session, blob_id: str) -> None:
     """Delete a blob and its chunks in this transaction; the caller has made sure that nothing refers to it."""
     session.execute(delete(Chunk).where(Chunk.blob_id == blob_id), execution_options=NO_SYNC)
     session.execute(delete(Blob).where(Blob.id == blob_id), execution_options=NO_SYNC)
+
+
+def touch_blobs(session: Session, blob_ids: Collection[str]) -> None:
+    """References to these blobs go now: whoever is still reading them has the garbage collector's grace to end."""
+    touched = update(Blob).where(Blob.id.in_(blob_ids)).values(touched_at=clock())
+    session.execute(touched, execution_options=NO_SYNC)
 
 
 def find_blob(session: Session, blob_id: str) -> BlobInfo | None:

@@ -44,8 +44,8 @@ def _collect_blob(database: Database, blob_id: str, grace_seconds: float) -> boo
             return False
         if session.scalar(select(Blob.id).where(Blob.id == blob_id, _is_referred_to())) is not None:
             return False
-        # Hidden from now on: its writer gets BlobGone, and the same content is stored anew.
-        hidden = update(Blob).where(Blob.id == blob_id).values(sha256=None)
+        # From now on its writer gets BlobGone, and the same content is stored anew.
+        hidden = update(Blob).where(Blob.id == blob_id).values(sha256=None, collected=True)
         session.execute(hidden, execution_options=NO_SYNC)
     while _remove_chunks(database, blob_id):
         pass

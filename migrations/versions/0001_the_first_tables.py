@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("chunks", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=True),
         sa.Column("touched_at", time, nullable=False),
+        sa.Column("collected", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_blobs"),
         sa.UniqueConstraint("sha256", name="uq_blobs_sha256"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.base import Base
@@ -14,7 +14,8 @@ from store.models.columns import Id, Identified, ShortText
 class Blob(Identified, Base):
     """A file is visible once `sha256` is set; until then it belongs to its writer, and afterwards never changes.
 
-    `owner` names an unfinished writer (a job and its token), `touched_at` is when it last wrote.
+    `owner` names an unfinished writer (a job and its token), `touched_at` is when it last wrote. A blob that is
+    `collected` is being removed, and nothing can bring it back.
     """
 
     __tablename__ = "blobs"
@@ -26,6 +27,7 @@ class Blob(Identified, Base):
     chunks: Mapped[int] = mapped_column(Integer, default=0)
     owner: Mapped[ShortText | None]
     touched_at: Mapped[datetime]
+    collected: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class Chunk(Base):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from store.blobs import BlobWriter
+from store.blobs import BlobWriter, touch_blobs
 from store.errors import NotFound
 from store.ids import new_id
 from store.models import Checkpoint, Job
@@ -145,4 +145,10 @@ class CheckpointRepository:
             ids -= set(
                 self.session.scalars(select(Job.initial_checkpoint_id).where(Job.initial_checkpoint_id.in_(ids)))
             )
-            self.session.execute(delete(Checkpoint).where(Checkpoint.id.in_(ids)), execution_options=NO_SYNC)
+            gone = (
+                delete(Checkpoint)
+                .where(Checkpoint.id.in_(ids))
+                .returning(Checkpoint.weights_blob, Checkpoint.state_blob)
+            )
+            rows = self.session.execute(gone, execution_options=NO_SYNC)
+            touch_blobs(self.session, sorted({blob_id for row in rows for blob_id in row}))

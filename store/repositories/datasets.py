@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from store import outbox
 from store.base import clock, utc_now
-from store.blobs import BlobWriter
+from store.blobs import BlobWriter, touch_blobs
 from store.errors import Conflict, LeaseLost, NotFound
 from store.ids import new_id
 from store.models import Dataset, DatasetFile, Job
@@ -114,7 +114,12 @@ class DatasetRepository(LeaseRepository[Dataset]):
         needed = select(func.count()).select_from(Job).where(Job.dataset_id == id, Job.status.in_(ACTIVE))
         if self.session.scalar(needed):
             raise Conflict("dataset_in_use", "jobs that have not ended yet train on this dataset")
-        self.session.execute(delete(DatasetFile).where(DatasetFile.dataset_id == id))
+        gone = delete(DatasetFile).where(DatasetFile.dataset_id == id).returning(DatasetFile.blob_id)
+        blob_ids = set(self.session.scalars(gone))
+        blob_ids |= set(
+            self.session.scalars(select(Dataset.source_blob).where(Dataset.id == id, Dataset.source_blob.is_not(None)))
+        )
+        touch_blobs(self.session, sorted(map(str, blob_ids)))
         waiting = (Dataset.id == id) & self.is_waiting()
         self._update(waiting, {"status": _moved(FAILED), "error": DELETED, "finished_at": clock()}, Dataset.id)
         self._update(Dataset.id == id, {"source_blob": None}, Dataset.id)

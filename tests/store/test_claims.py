@@ -360,16 +360,14 @@ def test_a_release_consumes_no_attempt_and_keeps_the_place(database: Database) -
 
 
 def test_a_worker_that_lost_its_process_says_why(database: Database) -> None:
-    one_job(database)
+    id = one_job(database).id
+    cause = "The trainer was killed (signal 9)."
     for expected in ("queued", "queued", "failed"):
         job = claim(database)
         assert job is not None
         with database.write() as session:
-            assert (
-                RunningJobRepository(session).lose(job.id, job.token, "The trainer was killed (signal 9).") == expected
-            )
-    error = snapshot(database, job.id)["error"]
-    assert error["message"].startswith("The trainer was killed (signal 9). 3 attempts in a row")
+            assert RunningJobRepository(session).lose(job.id, job.token, cause) == expected
+    assert snapshot(database, id)["error"]["message"].startswith(f"{cause} 3 attempts in a row")
 
 
 def test_counts_tell_the_sweep_how_much_work_waits(database: Database) -> None:
@@ -427,17 +425,16 @@ def test_nothing_of_a_stale_ingest_lands(database: Database) -> None:
 
 
 def test_a_killed_ingest_ends_failed_after_three_attempts(database: Database) -> None:
-    new_dataset(database, new_project(database))
+    id = new_dataset(database, new_project(database)).id
     outcomes = []
     for _ in range(3):
-        dataset = claim_ingest(database, -1.0)
-        assert dataset is not None
+        assert claim_ingest(database, -1.0) is not None
         with database.write() as session:
             datasets = DatasetRepository(session)
             outcomes.append(datasets.reap(datasets.expired()[0]))
     assert outcomes == ["processing", "processing", "failed"]
     with database.read() as session:
-        row = DatasetRepository(session).find(dataset.id)
+        row = DatasetRepository(session).find(id)
         assert row is not None and row.error is not None and row.error["code"] == "worker_lost"
 
 
