@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 
@@ -86,22 +87,24 @@ class Archive:
             crc = zlib.crc32(chunk, crc)
             yield chunk
         if received != entry.size or crc != entry.crc:
-            raise DataError("archive_malformed", "the unpacked bytes do not have the declared size and checksum",
+            raise DataError("archive_malformed", "expected the declared size and checksum, received others",
                             where=shown(entry))
 
     def _data_start(self, entry: Entry) -> int:
         header = self._map[entry.offset:entry.offset + 30]
         if len(header) < 30 or header[:4] != LOCAL_ENTRY:
-            raise DataError("archive_malformed", "there is no entry where the directory says", where=shown(entry))
+            raise DataError("archive_malformed", "expected an entry where the directory says, received other bytes",
+                            where=shown(entry))
         flags, method = struct.unpack_from("<HH", header, 6)
         name_length, extra_length = struct.unpack_from("<HH", header, 26)
         start = int(entry.offset + 30 + name_length + extra_length)
         name = self._map[entry.offset + 30:entry.offset + 30 + name_length]
         if name != entry.raw_name or method != entry.method or flags & ENCRYPTED:
-            raise DataError("archive_malformed", "the entry's own header differs from the directory's",
+            raise DataError("archive_malformed", "expected what the directory says of it, received another header",
                             where=shown(entry))
         if start + entry.compressed > entry.end:
-            raise DataError("archive_overlap", "the entry runs into the next one", where=shown(entry))
+            raise DataError("archive_overlap", "expected entries apart, received one that runs into the next",
+                            where=shown(entry))
         return start
 
 
@@ -127,9 +130,9 @@ def _inflated(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
                 yield inflate.decompress(inflate.unconsumed_tail, CHUNK)
         yield inflate.flush()
     except zlib.error:
-        raise DataError("archive_malformed", "the compressed data is corrupt", where=where) from None
+        raise DataError("archive_malformed", "expected deflated data, received corrupt bytes", where=where) from None
     if not inflate.eof or inflate.unused_data:
-        raise DataError("archive_malformed", "the compressed data ends early or late", where=where)
+        raise DataError("archive_malformed", "expected deflated data to the entry's end, received less", where=where)
 
 
 def _directory(data: mmap.mmap) -> Iterator[Entry]:
@@ -141,7 +144,8 @@ def _directory(data: mmap.mmap) -> Iterator[Entry]:
     names: set[str] = set()
     while position < size:
         if position + 46 > size or table[position:position + 4] != DIRECTORY_ENTRY:
-            raise DataError("archive_malformed", "the directory is corrupt", where=f"byte {offset + position}")
+            raise DataError("archive_malformed", "expected an entry of the directory, received other bytes",
+                            where=f"byte {offset + position}")
         (system, flags, method, crc, compressed, unpacked, name_length, extra_length, comment_length, disk,
          attributes, start) = struct.unpack_from("<5xBxxHH4xIIIHHHHxxII", table, position)
         after_name = position + 46 + name_length
@@ -150,10 +154,11 @@ def _directory(data: mmap.mmap) -> Iterator[Entry]:
         position = after_name + extra_length + comment_length
         found += 1
         if position > size or found > count:
-            raise DataError("archive_malformed", "the directory does not hold what its end record declares")
+            raise DataError("archive_malformed", "expected the entries that the end record declares, received more")
         name = _name(raw_name, flags)
         if name in names:
-            raise DataError("archive_duplicate", "the name occurs twice", where=f"entry {show(name, 120)}")
+            raise DataError("archive_duplicate", "expected different names, received one twice",
+                            where=f"entry {show(name, 120)}")
         names.add(name)
         unpacked, compressed, start, disk = _wide(extra, unpacked, compressed, start, disk)
         entry = Entry(name, raw_name, method, crc, compressed, unpacked, start, offset)
@@ -181,12 +186,12 @@ def _locate(data: mmap.mmap) -> tuple[int, int, int]:
         if end >= 20 and data[end - 20:end - 16] == LOCATOR64:
             end = struct.unpack_from("<Q", data, end - 12)[0]
             if end + 56 > len(data) or data[end:end + 4] != END64:
-                raise DataError("archive_malformed", "the zip64 end record is missing")
+                raise DataError("archive_malformed", "expected a zip64 end record, received none")
             disk, first_disk, here, count, size, offset = struct.unpack_from("<IIQQQQ", data, end + 16)
     if disk or first_disk or here != count:
         raise DataError("archive_unsupported", "expected a single zip archive, received a part of several")
     if offset + size != end:
-        raise DataError("archive_malformed", "the directory is not where its end record says")
+        raise DataError("archive_malformed", "expected the directory where its end record says, received other bytes")
     return offset, size, count
 
 
@@ -195,13 +200,14 @@ def _name(raw: bytes, flags: int) -> str:
         name = raw.decode("utf-8")
     except UnicodeDecodeError:
         if flags & UTF8:
-            raise DataError("archive_unsafe_name", "expected UTF-8", where=f"entry {show(raw, 120)}") from None
+            raise DataError("archive_unsafe_name", "expected a name in UTF-8, received other bytes",
+                            where=f"entry {show(raw, 120)}") from None
         name = raw.decode("cp437")
     parts = name.removesuffix("/").split("/")
     unsafe = (len(raw) > limits.MAX_NAME_BYTES or not name.isprintable() or "\\" in name
               or re.match(r"[A-Za-z]:", name) is not None or any(part in ("", ".", "..") for part in parts))
     if unsafe:
-        raise DataError("archive_unsafe_name", "expected a relative path of plain names",
+        raise DataError("archive_unsafe_name", "expected a relative path of plain names, received another",
                         where=f"entry {show(name, 120)}")
     return name
 
@@ -240,9 +246,9 @@ def _supported(entry: Entry, system: int, flags: int, mode: int, disk: int) -> N
     if disk:
         raise DataError("archive_unsupported", "expected a single zip archive, received a part of several", where=where)
     if entry.name.endswith("/") and entry.size:
-        raise DataError("archive_malformed", "a folder has data", where=where)
+        raise DataError("archive_malformed", "expected a folder without data, received some", where=where)
     if entry.method == STORED and entry.size != entry.compressed:
-        raise DataError("archive_malformed", "a stored entry has two sizes", where=where)
+        raise DataError("archive_malformed", "expected a stored entry of one size, received two", where=where)
 
 
 def _check(entries: list[Entry], archive_bytes: int) -> tuple[Entry, ...]:
@@ -254,11 +260,12 @@ def _check(entries: list[Entry], archive_bytes: int) -> tuple[Entry, ...]:
                                         f"received {total}")
     by_offset = sorted(range(len(entries)), key=lambda index: entries[index].offset)
     ends: dict[int, int] = {}
-    for index, following in zip(by_offset, [*by_offset[1:], None], strict=True):
+    for index, following in zip_longest(by_offset, by_offset[1:]):
         entry = entries[index]
         end = entry.end if following is None else entries[following].offset
         if entry.offset + 30 + len(entry.raw_name) + entry.compressed > end:
-            raise DataError("archive_overlap", "the entry runs into the next one", where=shown(entry))
+            raise DataError("archive_overlap", "expected entries apart, received one that runs into the next",
+                            where=shown(entry))
         ends[index] = end
     return tuple(Entry(entry.name, entry.raw_name, entry.method, entry.crc, entry.compressed, entry.size, entry.offset,
                        ends[index])

@@ -11,15 +11,21 @@ from engine.data.dataset import open_columns
 from engine.data.format import Contents, Format, ProgressFunction, Writer
 from engine.data.npy import open_array
 from engine.data.profile import preview, profile
-from engine.errors import DataError, DefinitionError
-from engine.options import entry, parse
+from engine.data.readers import fields
+from engine.errors import DataError, DefinitionError, Fault, nearest, pointer_to, show
+from engine.options import parse
 
 START_BYTES = 4096
 
 
 def read_format(name: str, options: Mapping[str, Any], pointer: str = "/options") -> Format:
-    """The format `name` with its options. Raises DefinitionError; faults of options point below `pointer`."""
-    chosen: Format = parse(entry("format"), {**options, "type": name}, pointer)
+    """The format `name` with its options. Raises DefinitionError: an unknown name points to `pointer`/type."""
+    cls = registry.lookup("format", name)
+    if cls is None:
+        known = registry.entries("format")
+        raise DefinitionError([Fault(pointer_to(pointer, "type"), f"expected one of {', '.join(known)}, received "
+                                     f"{show(name)}{nearest(name, known)}")])
+    chosen: Format = parse(fields(cls), options, pointer)
     return chosen
 
 

@@ -53,7 +53,7 @@ def read_header(start: bytes, total_bytes: int, where: str) -> Header:
         raise DataError("array_header_too_large", f"expected a header of at most {limits.MAX_HEADER_BYTES} bytes, "
                         f"received {length}", where=where)
     if offset > min(len(start), total_bytes):
-        raise DataError("array_truncated", "the file ends within its header", where=where)
+        raise DataError("array_truncated", "expected a whole header, received its beginning", where=where)
     dtype, shape, fortran_order = _meaning(start[8 + width:offset].decode("latin-1"), where)
     expected = math.prod(shape) * dtype.itemsize
     received = total_bytes - offset

@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 from engine.data import limits
@@ -36,13 +37,17 @@ class Table:
         self.names = self._header()
 
     def _sniff(self) -> str:
-        """The candidate that divides the header most; a comma if none does."""
-        best, most = ",", 1
+        """The candidate that divides the header most, and the first row as often; a comma if none does."""
+        best, highest = ",", (False, 1)
         for delimiter in DELIMITERS:
-            with _Lines(self._path) as lines:
-                _, header = next(_rows(lines, delimiter), (0, []))
-            if len(header) > most:
-                best, most = delimiter, len(header)
+            try:
+                with _Lines(self._path) as lines:
+                    (_, header), (_, row) = islice(chain(_rows(lines, delimiter), repeat((0, []))), 2)
+            except DataError:
+                continue  # not this one; if it is none, reading the header with the best will say why
+            score = (len(header) > 1 and len(row) == len(header), len(header))
+            if score > highest:
+                best, highest = delimiter, score
         return best
 
     def _header(self) -> list[str]:

@@ -43,7 +43,7 @@ def apportion(counts: Sequence[int], taken: Sequence[int], fraction: float) -> l
     """How many rows of each class make `fraction` of all: never off by one or more, exact in sum if it can be.
 
     The largest remainders are rounded up (ties: the first class), but a class's last row is left to train on. `taken`
-    rows of each class are already gone.
+    rows of each class are gone or promised to others.
     """
     exact = [count * fraction for count in counts]
     shares = [min(math.floor(share), max(0, count - gone - 1))
@@ -66,7 +66,8 @@ def divide(split: Split, given: Mapping[str, Sequence[int]], codes: npt.NDArray[
     labels = codes[train] if split.stratify and codes is not None else np.zeros(len(train), np.int32)
     groups = [train[labels == label] for label in range(int(labels.max(initial=0)) + 1)]
     counts = [len(group) for group in groups]
-    test = apportion(counts, [0] * len(groups), split.test)
+    promised = [math.floor(count * split.validation) for count in counts]
+    test = apportion(counts, promised, split.test)
     validation = apportion(counts, test, split.validation)
     seed = seed if split.seed is None else split.seed
     drawn: dict[str, list[Rows]] = {name: [rows[name]] for name in ("validation", "test")}

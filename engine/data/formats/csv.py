@@ -32,7 +32,7 @@ class Csv(Format):
     description = "comma, semicolon or tab separated table in UTF-8 with a header line"
 
     delimiter: str | None = option(optional(choice(*DELIMITERS)), default=None,
-                                   doc="default: what divides the header into most columns")
+                                   doc="default: what divides header and first row into most columns")
     target: str | None = option(optional(text(limits.MAX_COLUMN_NAME)), default=None,
                                 doc="the column that jobs predict if they name no other")
     types: Mapping[str, str] = option(mapping(text(limits.MAX_COLUMN_NAME), choice(*TYPES)), default={},
