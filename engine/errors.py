@@ -66,7 +66,7 @@ def show(value: object, limit: int = 60) -> str:
     try:
         text = ascii(value)
     except (RecursionError, ValueError):  # nested beyond printing; an integer of more digits than Python prints
-        text = f"a {type(value).__name__} too large to show"
+        text = f"{type(value).__name__} too large to show"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

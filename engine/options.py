@@ -220,6 +220,11 @@ def several(faults: list[Fault]) -> Mismatch:
     return mismatch
 
 
+def article(noun: str) -> str:
+    """`a` or `an`."""
+    return "an" if noun[0] in "aeiou" else "a"
+
+
 # Entries --------------------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +235,7 @@ def entry(kind: str) -> Reader:
         if isinstance(value, str):
             return read_entry(kind, {"type": value}, pointer)
         if not isinstance(value, Mapping):
-            raise Mismatch(pointer, f"a {kind}'s name or {{\"type\": …}}", value)
+            raise Mismatch(pointer, f"{article(kind)} {kind}'s name or {{\"type\": …}}", value)
         if "class_name" in value and isinstance(value.get("config"), Mapping):
             return read_entry(kind, {"type": value["class_name"], **value["config"]}, pointer)
         return read_entry(kind, value, pointer)
@@ -242,7 +247,7 @@ def read_entry(kind: str, document: Mapping[str, Any], pointer: str) -> Any:
     """An instance of the registered class that `document["type"]` names, its options read and checked."""
     name = document.get("type")
     if not isinstance(name, str):
-        raise Mismatch(pointer_to(pointer, "type"), f"the name of a {kind}", name)
+        raise Mismatch(pointer_to(pointer, "type"), f"the name of {article(kind)} {kind}", name)
     cls = registry.lookup(kind, name)
     if cls is None:
         known = list(registry.entries(kind))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from engine.activations.base import Activation
 from engine.graph.ir import GraphBuilder, Value
-from engine.options import boolean, number, only, option
 from engine.ops.base import ShapeMismatch
+from engine.options import boolean, number, only, option
 from engine.registry import register
 
 

@@ -51,9 +51,24 @@ _axes = optional(sequence(integer(minimum=-8, maximum=7), maximum=8))
 class Scaled(RandomInitializer):
     """Variance `scale / n`, where `n` is the number of input units, of output units, or their mean."""
 
-    def draw(self, shape: Shape, seed: int, scale: float, mode: str, distribution: str,
-             fans: tuple[int, int]) -> Values:
-        """Values of `shape` with the variance that `scale`, `mode` and `fans` ask for."""
+    input_axes: tuple[int, ...] | None = option(_axes, default=None, doc="axes that count as input units")
+    output_axes: tuple[int, ...] | None = option(_axes, default=None, doc="axes that count as output units")
+
+    def check(self, pointer: str) -> None:
+        """Axes of one side only would silently be ignored."""
+        if (self.input_axes is None) != (self.output_axes is None):
+            missing = "input_axes" if self.input_axes is None else "output_axes"
+            raise Mismatch(f"{pointer}/{missing}", "a list of axes, as the other side has one", None)
+
+    def fault(self, shape: Shape) -> str | None:
+        axes = (*(self.input_axes or ()), *(self.output_axes or ()))
+        wrong = [axis for axis in axes if not -len(shape) <= axis < len(shape)]
+        return f"expected axes of a shape of rank {len(shape)}, received {wrong[0]}" if wrong else None
+
+    def draw(self, shape: Shape, seed: int, scale: float, mode: str, distribution: str) -> Values:
+        """Values of `shape` with the variance that `scale` and `mode` ask for. Raises ValueError for a faulty shape."""
+        self.require(shape)
+        fans = compute_fans(shape, self.input_axes, self.output_axes)
         units = {"fan_in": fans[0], "fan_out": fans[1], "fan_avg": (fans[0] + fans[1]) / 2}[mode]
         variance = scale / max(1.0, units)
         generator = self.generator(seed)
@@ -73,24 +88,9 @@ class VarianceScaling(Scaled):
     scale: float = option(number(above=0), default=1.0)
     mode: str = option(choice(*MODES), default="fan_in")
     distribution: str = option(Reader(_distribution, _known_distribution.schema), default="truncated_normal")
-    input_axes: tuple[int, ...] | None = option(_axes, default=None, doc="axes that count as input units")
-    output_axes: tuple[int, ...] | None = option(_axes, default=None, doc="axes that count as output units")
-
-    def check(self, pointer: str) -> None:
-        """Axes of one side only would silently be ignored."""
-        if (self.input_axes is None) != (self.output_axes is None):
-            missing = "input_axes" if self.input_axes is None else "output_axes"
-            raise Mismatch(f"{pointer}/{missing}", "a list of axes, as the other side has one", None)
-
-    def fault(self, shape: Shape) -> str | None:
-        axes = (*(self.input_axes or ()), *(self.output_axes or ()))
-        wrong = [axis for axis in axes if not -len(shape) <= axis < len(shape)]
-        return f"expected axes of a shape of rank {len(shape)}, received {wrong[0]}" if wrong else None
 
     def __call__(self, shape: Shape, seed: int) -> Values:
-        self.require(shape)
-        fans = compute_fans(shape, self.input_axes, self.output_axes)
-        return self.draw(shape, seed, self.scale, self.mode, self.distribution, fans)
+        return self.draw(shape, seed, self.scale, self.mode, self.distribution)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Preset(Scaled):
     preset: ClassVar[tuple[float, str, str]]
 
     def __call__(self, shape: Shape, seed: int) -> Values:
-        return self.draw(shape, seed, *self.preset, compute_fans(shape))
+        return self.draw(shape, seed, *self.preset)
 
 
 @register("initializer")

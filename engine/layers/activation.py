@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from engine.activations.base import Activation as Function
 from engine.activations.relu import rectify
 from engine.graph.ir import Value
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, ShapeMismatch, text
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
+from engine.ops.base import ShapeMismatch
 from engine.options import entry, integer, number, option, optional
 from engine.registry import register
+
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ import numpy as np
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.constant import Ones, Zeros
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, ShapeMismatch, no_constraint, text
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, no_constraint, text
 from engine.layers.weighted import initializer, regularizer
+from engine.ops.base import ShapeMismatch
 from engine.options import boolean, integer, number, only, option
 from engine.registry import register
 from engine.regularizers.base import Regularizer
@@ -45,9 +46,10 @@ class BatchNormalization(Layer):
     synchronized: bool = option(only(False, "a job trains on one machine"), default=False)
     renorm: bool = option(only(False, "renormalization is not supported"), default=False)
     renorm_clipping: Any = option(only(None, "renormalization is not supported"), default=None)
-    renorm_momentum: float = option(number(minimum=0, maximum=1), default=0.99, doc="without effect, as renorm is false")
+    renorm_momentum: float = option(number(minimum=0, maximum=1), default=0.99, doc="without effect without renorm")
 
-    samples = (LayerSample({}, ((5,),), (5,), 20), LayerSample({"momentum": 0.9, "axis": 3}, ((3, 4, 2),), (3, 4, 2), 8),
+    samples = (LayerSample({}, ((5,),), (5,), 20),
+               LayerSample({"momentum": 0.9, "axis": 3}, ((3, 4, 2),), (3, 4, 2), 8),
                LayerSample({"center": False, "scale": False, "epsilon": 1e-5}, ((3, 4),), (3, 4), 8))
 
     def build(self, net: Net, *inputs: Value) -> Value:

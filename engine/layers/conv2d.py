@@ -51,12 +51,15 @@ class Conv2D(Convolution):
     kernel_regularizer: Regularizer | None = option(regularizer, default=None)
     kernel_constraint: Any = option(no_constraint, default=None)
 
+    size_option = "filters"
     samples = (
         LayerSample({"filters": 4, "kernel_size": 3, "activation": "relu"}, ((8, 7, 3),), (6, 5, 4), 112),
-        LayerSample({"filters": 2, "kernel_size": [3, 2], "strides": 2, "padding": "same"}, ((7, 8, 3),), (4, 4, 2), 38),
+        LayerSample({"filters": 2, "kernel_size": [3, 2], "strides": 2, "padding": "same"},
+                    ((7, 8, 3),), (4, 4, 2), 38),
         LayerSample({"filters": 4, "kernel_size": 3, "dilation_rate": 2, "groups": 2, "use_bias": False},
                     ((9, 9, 6),), (5, 5, 4), 108),
-        LayerSample({"filters": 3, "kernel_size": 5, "padding": "same", "strides": [1, 3]}, ((4, 10, 1),), (4, 4, 3), 78),
+        LayerSample({"filters": 3, "kernel_size": 5, "padding": "same", "strides": [1, 3]},
+                    ((4, 10, 1),), (4, 4, 3), 78),
     )
 
     def check(self, pointer: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.variance_scaling import GlorotUniform
-from engine.layers.base import LayerSample, Net, ShapeMismatch, no_constraint, text
+from engine.layers.base import LayerSample, Net, no_constraint, text
 from engine.layers.weighted import Weighted, initializer, regularizer
+from engine.ops.base import ShapeMismatch
 from engine.options import integer, only, option
 from engine.registry import register
 from engine.regularizers.base import Regularizer
@@ -31,6 +32,7 @@ class Dense(Weighted):
     kernel_constraint: Any = option(no_constraint, default=None)
     quantization_config: Any = option(only(None, "quantization is not supported"), default=None)
 
+    size_option = "units"
     samples = (
         LayerSample({"units": 10}, ((7,),), (10,), 80),
         LayerSample({"units": 3, "use_bias": False, "activation": "relu"}, ((4, 5),), (4, 3), 15),

@@ -29,6 +29,7 @@ class DepthwiseConv2D(Convolution):
     depthwise_regularizer: Regularizer | None = option(regularizer, default=None)
     depthwise_constraint: Any = option(no_constraint, default=None)
 
+    size_option = "depth_multiplier"
     samples = (
         LayerSample({"kernel_size": 3}, ((6, 7, 5),), (4, 5, 5), 50),
         LayerSample({"kernel_size": 3, "strides": 2, "padding": "same", "depth_multiplier": 2, "activation": "relu6"},

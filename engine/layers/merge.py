@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engine.graph.ir import Value
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, ShapeMismatch, text
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
+from engine.ops.base import ShapeMismatch
 from engine.options import integer, option
 from engine.registry import register
 

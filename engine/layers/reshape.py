@@ -34,6 +34,7 @@ class Reshape(Layer):
 
     target_shape: tuple[int, ...] = option(Reader(_target, _dimensions.schema))
 
+    size_option = "target_shape"
     samples = (LayerSample({"target_shape": [4, 3]}, ((2, 6),), (4, 3)),
                LayerSample({"target_shape": [-1, 2, 2]}, ((12,),), (3, 2, 2)))
 

@@ -30,13 +30,15 @@ def _border(value: Any, pointer: str) -> Padding:
 class ZeroPadding2D(Layer):
     """Adds rows and columns of zeros around an image.
 
-    Input shape: (batch, height, width, channels). Output shape: (batch, height + top + bottom, width + left + right, channels).
+    Input shape: (batch, height, width, channels).
+    Output shape: (batch, top + height + bottom, left + width + right, channels).
     """
 
     padding: Padding = option(Reader(_border, {"type": "padding"}), default=((1, 1), (1, 1)),
                               doc="rows and columns: one number, (height, width), or ((top, bottom), (left, right))")
     data_format: str = option(channels_last, default="channels_last")
 
+    size_option = "padding"
     samples = (LayerSample({}, ((3, 4, 2),), (5, 6, 2)), LayerSample({"padding": [1, 0]}, ((3, 4, 2),), (5, 4, 2)),
                LayerSample({"padding": [[1, 0], [2, 3]]}, ((3, 4, 1),), (4, 9, 1)))
 

@@ -13,7 +13,7 @@ from engine.registry import register
 @register("optimizer", aliases=("rmsprop",))
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer):
-    """Gradients divided by the root of their mean square (Tieleman and Hinton, 2012); `centered`: by their deviation."""
+    """Gradients divided by the root of their mean square (Tieleman and Hinton, 2012); `centered`: by deviation."""
 
     op = "rmsprop"
 

@@ -1,0 +1,102 @@
+"""A model as it was written, in whichever form: names, references and options with the place where each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.definition.limits import MAXIMUM_RANK
+from engine.errors import Fault
+from engine.options import Mismatch, Reader, integer, sequence, several, text
+
+shape = sequence(integer(minimum=1), maximum=MAXIMUM_RANK)
+_text = text()
+
+
+def _name(value: Any, pointer: str) -> str:
+    read: str = _text(value, pointer)
+    if "/" in read:
+        raise Mismatch(pointer, "a name without '/'", value)
+    return read
+
+
+name = Reader(_name, _text.schema)
+"""Reads the name of an input, layer or output: it becomes part of weights' names (layer/variable)."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The name of an input or layer, and where it was written."""
+
+    name: str
+    pointer: str
+
+
+@dataclass(frozen=True)
+class DraftInput:
+    """An input; its shape, without the batch, may be left to the data."""
+
+    name: str
+    shape: tuple[int, ...] | None
+    pointer: str
+    shape_pointer: str
+
+
+@dataclass(frozen=True)
+class DraftLayer:
+    """A layer; without `inputs` it reads the layer before it."""
+
+    type: Any
+    type_pointer: str
+    options: Mapping[str, Any]
+    options_pointer: str
+    name: str | None
+    name_pointer: str
+    inputs: tuple[Reference, ...] | None
+    inputs_pointer: str
+    pointer: str
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Outputs by name; None: the last layer's, under its name."""
+
+    name: str
+    inputs: tuple[DraftInput, ...]
+    layers: tuple[DraftLayer, ...]
+    outputs: tuple[tuple[str, Reference], ...] | None
+    pointer: str
+    layers_pointer: str
+    inputs_pointer: str
+    outputs_pointer: str
+
+
+class Faults:
+    """Faults found so far; `read` notes what a reader refuses and goes on."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def add(self, pointer: str, expected: str, received: str) -> None:
+        """Note one fault."""
+        self.found.append(Fault(pointer, f"expected {expected}, received {received}"))
+
+    def missing(self, pointer: str, expected: str) -> None:
+        """Note that something was left out, unless something at this place is at fault already."""
+        if not any(fault.pointer.startswith(pointer) for fault in self.found):
+            self.add(pointer, expected, "nothing")
+
+    def read(self, reader: Reader, value: Any, pointer: str, default: Any = None) -> Any:
+        """What the reader makes of the value, or `default` and a fault."""
+        try:
+            return reader(value, pointer)
+        except Mismatch as mismatch:
+            self.found += mismatch.faults
+            return default
+
+    def stop(self) -> None:
+        """Raise Mismatch if there is any fault."""
+        if self.found:
+            raise several(self.found)

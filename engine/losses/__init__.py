@@ -1,0 +1,1 @@
+"""Losses. Names, options, defaults and formulas are Keras 3's."""

@@ -1,0 +1,57 @@
+"""The target of a job as losses and metrics see it: what it is, and how it is brought into the output's form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.graph.ir import GraphBuilder, Value
+from engine.types import Batch
+
+EPSILON = 1e-7
+"""Probabilities are kept this far from 0 and 1, as by keras.config.epsilon()."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Of kind `classes`: an int32 code of `classes` for each example. Of kind `numeric`: float32 of `shape`."""
+
+    kind: Literal["classes", "numeric"]
+    classes: int | None
+    shape: tuple[int, ...]
+
+
+def as_output(b: GraphBuilder, target: Value, output: Value) -> Value:
+    """The target as float32 in the output's shape: class codes become 0/1 for one output unit, one-hot for several."""
+    if target.dtype == "int32":
+        depth = output.shape[-1]
+        target = b.op("scale", target) if depth == 1 else b.op("one_hot", target, depth=depth)
+    return target if target.shape == output.shape else b.op("reshape", target, shape=output.shape)
+
+
+def per_example(b: GraphBuilder, values: Value) -> Value:
+    """The mean over all dimensions but the batch: (batch,)."""
+    if values.type.rank == 1:
+        return values
+    return b.op("reduce_mean", values, axes=tuple(range(1, values.type.rank)))
+
+
+def input_of(b: GraphBuilder, output: Value, op: str) -> Value | None:
+    """What `op` was applied to, if that is how the value was computed."""
+    for node in reversed(b.nodes):
+        if output in node.outputs:
+            return node.inputs[0] if node.op.name == op else None
+    return None
+
+
+def label_codes(b: GraphBuilder, target: Value) -> Value:
+    """Class codes (batch,) of codes or of one row of scores for each example."""
+    if target.dtype == "int32":
+        return target if target.type.rank == 1 else b.op("reshape", target, shape=(Batch(),))
+    return b.op("argmax", target)
+
+
+def elements(value: Value) -> int:
+    """The number of elements of one example."""
+    return math.prod(dim for dim in value.shape if not isinstance(dim, Batch))

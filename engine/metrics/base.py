@@ -1,0 +1,94 @@
+"""What every metric is: a vector of sums that each batch adds to, and a number made of the totals."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.graph.ir import GraphBuilder, Value
+from engine.losses.target import Target, per_example
+from engine.options import option, optional, text
+from engine.registry import snake_case
+
+Totals = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(ABC):
+    """The options of a metric. `name` is what the logs call it."""
+
+    better: ClassVar[str] = "max"
+    """Whether higher (`max`) or lower (`min`) is better."""
+
+    name: str | None = option(optional(text()), default=None, doc="the name in the logs; null: the metric's own")
+
+    @abstractmethod
+    def build(self, b: GraphBuilder, target: Value, output: Value, weight: Value | None) -> Value:
+        """This batch's sums, float32 (k,). `target` as in losses; `weight`, if any, is (batch,)."""
+
+    @abstractmethod
+    def result(self, total: Totals) -> float:
+        """The metric's value from the totals (k,) of all batches."""
+
+    @property
+    def log_name(self) -> str:
+        """The name in the logs."""
+        return self.name or snake_case(type(self).__name__)
+
+    def fault(self, target: Target, output: tuple[int, ...]) -> str | None:
+        """Why it cannot judge an output of this shape (without the batch) by this target, or None."""
+        expected = target.shape or (1,)
+        if target.kind == "numeric" and expected != output:
+            return f"expected an output of the target's shape {_text(expected)}, received {_text(output)}"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(Metric):
+    """A metric that is the weighted mean of a number for each example."""
+
+    @abstractmethod
+    def values(self, b: GraphBuilder, target: Value, output: Value) -> Value:
+        """The number of each example; its mean over all dimensions but the batch counts."""
+
+    def build(self, b: GraphBuilder, target: Value, output: Value, weight: Value | None) -> Value:
+        values = per_example(b, self.values(b, target, output))
+        count = ones(b, values) if weight is None else weight
+        return sums(b, values if weight is None else b.op("multiply", values, weight), count)
+
+    def result(self, total: Totals) -> float:
+        return ratio(total[0], total[1])
+
+
+def sums(b: GraphBuilder, *values: Value) -> Value:
+    """The sum of each value over all its elements, as one vector."""
+    totals = [b.op("reduce_sum", value, axes=tuple(range(value.type.rank))) for value in values]
+    parts = [b.op("reshape", total, shape=(1,)) for total in totals]
+    return b.op("concatenate", *parts, axis=0) if len(parts) > 1 else parts[0]
+
+
+def ones(b: GraphBuilder, like: Value) -> Value:
+    """1.0 for each element, NaN and infinity included."""
+    return b.op("equal", b.op("greater", like, like), b.constant(0.0))
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """The quotient, 0 for nothing over nothing, as Keras's divide_no_nan."""
+    return float(numerator / denominator) if denominator else 0.0
+
+
+def expect_classes(target: Target, output: tuple[int, ...]) -> str | None:
+    """A fault unless target and output speak of the same classes, two or more."""
+    classes = target.classes if target.kind == "classes" else (target.shape or (1,))[-1]
+    if len(output) != 1 or output[0] < 2 or output[0] != classes:
+        return f"expected an output of shape (batch, {max(classes or 2, 2)}), received {_text(output)}"
+    return None
+
+
+def _text(shape: Sequence[int]) -> str:
+    return f"({', '.join(['batch', *map(str, shape)])})"
