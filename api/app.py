@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import engine
-from api import errors
+from api import description, errors
 from api.auth import Authenticate, Keys
 from api.body_limits import BodyLimits, LimitBodies
 from api.event_stream import EventStreams
@@ -41,12 +41,14 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        strict_content_type=False,  # `_require_json` in route.py judges the type; none at all counts as JSON
     )
     app.state.service = service
     app.include_router(health.router)
     for module in (catalogue, datasets, models, jobs, events, metrics, checkpoints, weights):
         app.include_router(module.router, prefix="/v1")
     errors.install(app)
+    description.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(LimitBodies, limits=_body_limits(settings))
     app.add_middleware(LimitRequests, requests_per_minute=settings.project_requests_per_minute)

@@ -7,7 +7,6 @@ here and nowhere else. A body never repeats what was sent: at most sixty printab
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,9 +24,6 @@ from store.errors import BlobGone, Conflict, IdempotencyMismatch, NotFound, Quot
 
 MEDIA_TYPE = "application/problem+json"
 MAXIMUM_ERRORS = 50
-
-logger = logging.getLogger("stoker.api")
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -179,11 +175,9 @@ def to_problem(error: Exception) -> Problem:
         case BlobGone():
             return Problem(409, "upload_expired", "the file was removed, or its upload took too long")
         case OperationalError() | PoolTimeout():
-            logger.warning("the database did not answer: %s", type(error.__cause__ or error).__name__)
             detail = "the database does not answer now; the same request may succeed later"
             return Problem(503, "database_unavailable", detail, headers={"retry-after": "1"})
         case _:
-            logger.error("an exception that no handler expects", exc_info=error)
             return Problem(500, "internal_error", "the server failed to handle this request; its log holds the cause")
 
 

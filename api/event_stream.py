@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from api.errors import Problem
 from api.schemas.events import to_event
 from store.repositories import ApiKeyRepository, EventRepository
@@ -117,8 +119,9 @@ class EventStreams:
                 places = {(stream.job_id, stream.cursor) for stream in hungry}
                 revoked, found = await loop.run_in_executor(self._thread, self._look, keys, places)
                 full = _deliver(self._streams, revoked, found)
-            except Exception:
-                logger.exception("the event poller could not read; it goes on")
+            except Exception as error:
+                known = isinstance(error, SQLAlchemyError)
+                logger.warning("the event poller could not read, and goes on", exc_info=None if known else error)
             self._wake.clear()
             if not full:
                 try:

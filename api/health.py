@@ -33,11 +33,17 @@ class Health:
 
     def checks(self) -> Mapping[str, bool]:
         """What could be reached, by name."""
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._checks = {**self._check_database(), "broker": self._check_broker()}
-                self._until = time.monotonic() + REMEMBERED_SECONDS
-            return self._checks
+        known = self._checks
+        # Only the very first askers wait: a broker that hangs must not hold all the server's threads.
+        if self._lock.acquire(blocking=not known):
+            try:
+                if time.monotonic() >= self._until:
+                    self._checks = {**self._check_database(), "broker": self._check_broker()}
+                    self._until = time.monotonic() + REMEMBERED_SECONDS
+                known = self._checks
+            finally:
+                self._lock.release()
+        return known
 
     def close(self) -> None:
         """Close the connection to the broker."""

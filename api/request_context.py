@@ -6,6 +6,7 @@ Plain ASGI, so that it sees a request before anything has read from it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from typing import Any
@@ -15,9 +16,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import to_problem
+from engine.errors import show
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 64 * 1024 * 1024
+
+logger = logging.getLogger("stoker.api")
 
 
 class RequestContext:
@@ -40,7 +44,11 @@ class RequestContext:
         except Exception as error:
             if exchange.started:
                 raise
-            await to_problem(error).response(exchange.request_id)(scope, exchange.receive, exchange.send)
+            problem = to_problem(error)
+            if problem.status_code >= 500:
+                path = show(scope["path"], limit=200)
+                logger.error("%s: %s %s failed", exchange.request_id, scope["method"], path, exc_info=error)
+            await problem.response(exchange.request_id)(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:

@@ -157,6 +157,11 @@ def test_a_definition_is_json(server, media_type):
     assert is_problem(response, 415, "unsupported_media_type")
 
 
+def test_a_body_without_a_type_counts_as_json(server):
+    response = server.http.post("/v1/models/validate", content=b'{"batch_size": 0}')
+    assert {error["pointer"] for error in response.json()["errors"]} == {"/model", "/batch_size"}
+
+
 def test_a_trickling_body_is_cut_off(sqlite_database, monkeypatch):
     from api import app
     from api.body_limits import BodyLimits

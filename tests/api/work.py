@@ -72,7 +72,7 @@ def ready_dataset(http: httpx.Client, database: Database, **fields: Any) -> str:
     return str(response.json()["id"])
 
 
-def job_body(dataset: str, **changes: Any) -> dict[str, Any]:
+def job_body(dataset: str, /, **changes: Any) -> dict[str, Any]:
     """A job that trains `MODEL` on the CSV."""
     training = {
         "epochs": 2,
