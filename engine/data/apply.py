@@ -113,7 +113,8 @@ def _encode(column: Any, part: Mapping[str, Any]) -> Array:
     if part["kind"] != "image":
         return values.astype(np.float64)
     if values.dtype != np.uint8:
-        exact = values.astype(np.uint8)
+        with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
+            exact = values.astype(np.uint8)
         if not np.array_equal(exact, values):
             raise DataError("input_value", "expected whole numbers from 0 to 255", where=where)
         return exact
