@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from engine.graph.ir import GraphBuilder, Node
+from engine.graph.ir import GraphBuilder, Node, Value
+from engine.lowering.contraction import halo
 from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.conv import NONE, Padding, Pair, _spatial, output_size, pad_request, padded, taps
 from engine.types import Type, size
 
 SHAPES = ((2, 8, 9, 5), (3, 3, 5, 2))
-SETTINGS = ({}, {"padding": ((1, 1), (1, 1))}, {"strides": (2, 2), "padding": ((0, 1), (0, 1))},
-            {"dilation": (2, 2), "padding": ((2, 2), (2, 2))})
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {}, {"padding": ((1, 1), (1, 1))}, {"strides": (2, 2), "padding": ((0, 1), (0, 1))},
+    {"dilation": (2, 2), "padding": ((2, 2), (2, 2))}, {"strides": (4, 3)},
+)
 
 
-def _outputs(settings: dict[str, object]) -> tuple[int, ...]:
+def _outputs(settings: dict[str, Any]) -> tuple[int, ...]:
     strides, dilation, padding = (settings.get(name, default) for name, default in
                                   (("strides", (1, 1)), ("dilation", (1, 1)), ("padding", NONE)))
-    sizes = (output_size(SHAPES[0][1 + d], SHAPES[1][d], strides[d], dilation[d], padding[d]) for d in (0, 1))  # type: ignore[index]
+    sizes = (output_size(SHAPES[0][1 + d], SHAPES[1][d], strides[d], dilation[d], padding[d]) for d in (0, 1))
     return (SHAPES[0][0], *sizes, 10)
+
+
+def _repeated(x: Value, multiplier: int) -> tuple[list[KernelRequest], Value]:
+    """The request that repeats every channel `multiplier` times, so that each kernel has a channel of its own."""
+    if multiplier == 1:
+        return [], x
+    repeated = scratch((*x.shape, multiplier))
+    return [KernelRequest("elementwise", "broadcast", (x,), (repeated,), {"axes": (4,), "mean": False})], repeated
 
 
 @op("depthwise_conv2d")
 class DepthwiseConv2D(Op):
-    """x (batch, h, w, c) and kernel (kh, kw, c, multiplier) give (batch, h', w', c * multiplier), channel by channel."""
+    """x (batch, h, w, c) and kernel (kh, kw, c, multiplier) give (batch, h', w', c * multiplier), each channel alone."""
 
-    samples = tuple(Sample(SHAPES, settings) for settings in SETTINGS) + (Sample(((2, 6, 6, 19), (3, 3, 19, 1))),)
+    samples = (*(Sample(SHAPES, settings) for settings in SETTINGS),
+               Sample(((2, 6, 6, 19), (3, 3, 19, 1))),
+               Sample(((1, 1, 9, 33), (1, 7, 33, 1))))
 
-    def infer(self, *types: Type, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1)) -> tuple[Type, ...]:
+    def infer(self, *types: Type, strides: Pair = (1, 1), padding: Padding = NONE,
+              dilation: Pair = (1, 1)) -> tuple[Type, ...]:
         x, kernel = types
         expect_rank(x, 4, "(batch, height, width, channels)")
         if x.shape[3] != kernel.shape[2]:
             raise ShapeMismatch(f"a kernel for {x.shape[3]} channels", kernel.shape)
         outputs = _spatial(None, x, kernel, strides, padding, dilation)
-        return (Type((x.shape[0], *outputs, kernel.shape[2] * kernel.shape[3]), x.dtype),)
+        return (Type((x.shape[0], *outputs, kernel.shape[2] * kernel.shape[3]), x.dtype),)  # type: ignore[operator]
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
         x, kernel = node.inputs
@@ -54,8 +70,9 @@ class DepthwiseConv2D(Op):
 
     def lower(self, node: Node) -> list[KernelRequest]:
         attrs = {"strides": (1, 1), "dilation": (1, 1), **node.attrs}
-        requests, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
-        return [*requests, KernelRequest("depthwise", "forward", (x, node.inputs[1]), node.outputs, attrs)]
+        padding, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
+        repeating, x = _repeated(x, node.inputs[1].shape[3])
+        return [*padding, *repeating, KernelRequest("depthwise", "forward", (x, node.inputs[1]), node.outputs, attrs)]
 
     def flops(self, node: Node) -> int:
         return 2 * size((*node.inputs[1].shape[:2], *node.outputs[0].shape), 1)
@@ -84,9 +101,21 @@ class DepthwiseBackwardData(Op):
         return (dx[:, top: top + size[0], left: left + size[1]],)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        attrs = {"strides": (1, 1), "dilation": (1, 1), "padding": NONE, **node.attrs}
-        del attrs["size"]
-        return [KernelRequest("depthwise", "backward_data", node.inputs, node.outputs, attrs)]
+        (g, kernel), (dx,) = node.inputs, node.outputs
+        attrs = {"strides": (1, 1), "dilation": (1, 1), **node.attrs}
+        padding, sizes = attrs.pop("padding", NONE), attrs.pop("size")
+        before = (padding[0][0], padding[1][0])
+        strides, dilation = attrs["strides"], attrs["dilation"]
+        halos = tuple(halo(sizes[d], kernel.shape[d], strides[d], dilation[d], before[d], g.shape[1 + d])
+                      for d in (0, 1))
+        surrounding, x = pad_request(g, halos)  # type: ignore[arg-type]
+        attrs |= {"before": before, "outputs": tuple(g.shape[1:3])}
+        multiplier = kernel.shape[3]
+        if multiplier == 1:
+            return [*surrounding, KernelRequest("depthwise", "backward_data", (x, kernel), (dx,), attrs)]
+        apart = scratch((*dx.shape, multiplier))
+        return [*surrounding, KernelRequest("depthwise", "backward_data", (x, kernel), (apart,), attrs),
+                KernelRequest("reduce", "sum", (apart,), (dx, scratch((8,))), {"axes": (4,)})]
 
     def flops(self, node: Node) -> int:
         return 2 * size((*node.inputs[1].shape[:2], *node.inputs[0].shape), 1)
@@ -96,8 +125,10 @@ class DepthwiseBackwardData(Op):
 class DepthwiseBackwardKernel(Op):
     """Gradient of the kernel, of shape `kernel`."""
 
-    samples = tuple(Sample((SHAPES[0], _outputs(settings)), {"kernel": SHAPES[1], **settings}, differentiable=())
-                    for settings in SETTINGS) + (Sample(((70, 6, 6, 3), (70, 4, 4, 3)), {"kernel": (3, 3, 3, 1)}, differentiable=()),)
+    samples = (*(Sample((SHAPES[0], _outputs(settings)), {"kernel": SHAPES[1], **settings}, differentiable=())
+                 for settings in SETTINGS),
+               Sample(((70, 6, 6, 3), (70, 4, 4, 3)), {"kernel": (3, 3, 3, 1)}, differentiable=()),
+               Sample(((3, 9, 9, 19), (3, 2, 2, 19)), {"kernel": (8, 8, 19, 1)}, differentiable=()))
 
     def infer(self, *types: Type, kernel: tuple[int, ...], strides: Pair = (1, 1), padding: Padding = NONE,
               dilation: Pair = (1, 1)) -> tuple[Type, ...]:
@@ -114,10 +145,11 @@ class DepthwiseBackwardKernel(Op):
 
     def lower(self, node: Node) -> list[KernelRequest]:
         attrs = {"strides": (1, 1), "dilation": (1, 1), **node.attrs}
-        requests, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
-        del attrs["kernel"]
+        padding, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
+        repeating, x = _repeated(x, attrs.pop("kernel")[3])
         partial = scratch((8, *node.outputs[0].shape))
-        return [*requests, KernelRequest("depthwise", "backward_kernel", (x, node.inputs[1]), (*node.outputs, partial), attrs)]
+        writes = (*node.outputs, partial)
+        return [*padding, *repeating, KernelRequest("depthwise", "backward_kernel", (x, node.inputs[1]), writes, attrs)]
 
     def flops(self, node: Node) -> int:
         return 2 * size((*node.outputs[0].shape[:2], *node.inputs[1].shape), 1)

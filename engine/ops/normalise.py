@@ -12,9 +12,10 @@ from engine.types import Type, size
 
 @op("batch_norm")
 class BatchNorm(Op):
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta with the batch's own mean and biased variance, which are outputs too."""
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta; the batch's mean and biased variance are outputs too."""
 
-    samples = (Sample(((6, 5), (5,), (5,)), {"epsilon": 1e-3}), Sample(((3, 4, 5, 17), (17,), (17,)), {"epsilon": 1e-3}),
+    samples = (Sample(((6, 5), (5,), (5,)), {"epsilon": 1e-3}),
+               Sample(((3, 4, 5, 17), (17,), (17,)), {"epsilon": 1e-3}),
                Sample(((40, 6, 6, 3), (3,), (3,)), {"epsilon": 1e-5}))
 
     def infer(self, *types: Type, epsilon: float) -> tuple[Type, ...]:
@@ -48,7 +49,8 @@ class BatchNorm(Op):
 class BatchNormGrad(Op):
     """Gradients of x, gamma and beta from those of y."""
 
-    samples = (Sample(((3, 4, 5, 7), (3, 4, 5, 7), (7,), (7,), (7,)), {"epsilon": 1e-3}, positive=(4,), differentiable=()),)
+    samples = tuple(Sample((shape, shape, *((shape[-1],),) * 3), {"epsilon": 1e-3}, positive=(4,), differentiable=())
+                    for shape in ((3, 4, 5, 7), (40, 6, 6, 3)))
 
     def infer(self, *types: Type, epsilon: float) -> tuple[Type, ...]:
         g, _, gamma, _, _ = types
@@ -67,8 +69,10 @@ class BatchNormGrad(Op):
         dx, dgamma, dbeta = node.outputs
         partial = scratch((8, 2, *dgamma.shape))
         g, x, gamma, mean, variance = node.inputs
-        return [KernelRequest("normalise", "batch_sums", (g, x, mean, variance), (dgamma, dbeta, partial), node.attrs),
-                KernelRequest("normalise", "batch_backward", (g, x, gamma, mean, variance, dgamma, dbeta), (dx,), node.attrs)]
+        sums = (g, x, mean, variance), (dgamma, dbeta, partial)
+        backward = (g, x, gamma, mean, variance, dgamma, dbeta), (dx,)
+        return [KernelRequest("normalise", "batch_sums", *sums, node.attrs),
+                KernelRequest("normalise", "batch_backward", *backward, node.attrs)]
 
     def flops(self, node: Node) -> int:
         return 12 * size(node.inputs[0].shape, 1)

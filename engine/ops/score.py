@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.request import KernelRequest, scratch
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, op
+from engine.lowering.request import KernelRequest
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, expect_rank, op
 from engine.types import Type
 
 EPSILON = 1e-7
@@ -23,9 +23,9 @@ class Score(Op):
 
 @op("argmax")
 class ArgMax(Score):
-    """Position of the largest value of the last dimension: the first among equals."""
+    """Position of the largest value of the last dimension: the first among equals, or the first NaN."""
 
-    samples = (Sample(((5, 7),), differentiable=()),)
+    samples = (Sample(((5, 7),), differentiable=()), Sample(((2, 3, 40),), differentiable=()))
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
         return (Type(types[0].shape[:-1], "int32"),)
@@ -39,7 +39,7 @@ class ArgMax(Score):
 
 @op("in_top_k")
 class InTopK(Score):
-    """1.0 where fewer than k scores of the row are larger than the label's, which must be finite; else 0.0, as TensorFlow's."""
+    """1.0 where fewer than k scores are larger than the label's, which must be finite; else 0.0, as TensorFlow."""
 
     samples = (Sample(((6, 9), (6,)), {"k": 1}, dtypes=("float32", "int32"), integers={1: 9}, differentiable=()),
                Sample(((6, 9), (6,)), {"k": 4}, dtypes=("float32", "int32"), integers={1: 9}, differentiable=()))
@@ -86,11 +86,15 @@ def cuts(count: int) -> np.ndarray:
 
 @op("histogram")
 class Histogram(Score):
-    """Weighted true positives, false positives, true negatives and false negatives for `score > threshold`: (4, thresholds)."""
+    """Weighted true and false positives, true and false negatives for `score > threshold`: (4, thresholds)."""
 
-    samples = (Sample(((37,), (37,), (37,)), {"thresholds": 20}, integers={1: 2}, positive=(2,), differentiable=()),)
+    samples = tuple(Sample(((37,),) * 3, {"thresholds": count}, integers={1: 2}, positive=(2,), differentiable=())
+                    for count in (2, 20, 200))
 
     def infer(self, *types: Type, thresholds: int) -> tuple[Type, ...]:
+        for type in types:
+            expect_rank(type, 1, "(batch,)")
+            expect_dtype(type, "float32", "float64")
         return (Type((4, thresholds), "float32"),)
 
     def reference(self, *arrays: np.ndarray, thresholds: int) -> tuple[np.ndarray, ...]:
@@ -101,4 +105,4 @@ class Histogram(Score):
         return (np.stack([(cell * weights[:, None]).sum(0) for cell in cells]).astype(weights.dtype),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        return [KernelRequest("score", "histogram", node.inputs, (*node.outputs, scratch((4, node.attrs["thresholds"] + 1))), node.attrs)]
+        return [KernelRequest("score", "histogram", node.inputs, node.outputs, node.attrs)]

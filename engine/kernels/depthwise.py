@@ -1,0 +1,211 @@
+"""Depthwise convolution: vectors of channels, a few pixels at a time in registers.
+
+    for line: for vector of channels: for tile of pixels:
+        accumulators = 0
+        for tap row: for tap column:  accumulators += x[pixels + tap] * kernel[tap]
+        y = accumulators
+
+Forward and backward-data are this one kernel over other strides. Backward-kernel keeps the taps in registers instead
+and runs over pixels. Requests have one kernel for each channel; a depth multiplier is taken apart where they are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+
+from engine.codegen import objects
+from engine.codegen.builder import Code
+from engine.codegen.host import host
+from engine.kernels import elementwise
+from engine.kernels.call import Buffer, Call, call
+from engine.lowering.chunks import batch_parts
+from engine.lowering.contraction import Pair, Phase, halo, phases
+from engine.lowering.request import KernelRequest
+
+PIXELS = 8
+"""Pixels of a register tile, at most."""
+CHUNK = 8192
+"""Elements of the result to aim at in one chunk."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Result positions and taps with their strides in elements: result[image, line, column] sums over taps."""
+
+    lines: int
+    columns: int
+    taps: Pair
+    x: tuple[int, int, int, int, int]
+    """Of image, line, column, tap row, tap column."""
+    kernel: Pair
+    """Of tap row, tap column."""
+    y: tuple[int, int, int]
+    """Of image, line, column."""
+    offset_x: int = 0
+    offset_kernel: int = 0
+    offset_y: int = 0
+
+
+def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
+    """`forward` and `backward_data` (whose image is the result's gradient with its halo), or `backward_kernel`."""
+    if request.function == "backward_kernel":
+        return _backward_kernel(reads[0], reads[1], writes[0], writes[1], **request.attrs)
+    (x, kernel), (y,) = reads, writes
+    forward = request.function == "forward"
+    views = [_forward(x, kernel, y, **request.attrs)] if forward else _backward_data(kernel, y, **request.attrs)
+    return [_call(view, x, kernel, y, f"depthwise {request.function}") for view in views]
+
+
+def channels(buffer: Buffer) -> int:
+    """Channels of an image; repeated ones stand in a dimension of their own."""
+    return prod(buffer.shape[3:])
+
+
+def _forward(x: Buffer, kernel: Buffer, y: Buffer, *, strides: Pair, dilation: Pair) -> View:
+    _, h, w, *_ = x.shape
+    _, oh, ow, *_ = y.shape
+    c = channels(y)
+    steps = (h * w * c, strides[0] * w * c, strides[1] * c, dilation[0] * w * c, dilation[1] * c)
+    kh, kw = kernel.shape[:2]
+    return View(oh, ow, (kh, kw), steps, (kw * c, c), (oh * ow * c, ow * c, c))
+
+
+def _backward_data(kernel: Buffer, dx: Buffer, *, strides: Pair, dilation: Pair, before: Pair,
+                   outputs: Pair) -> list[View]:
+    """One view for each phase; the kernel is read backwards."""
+    _, h, w, *_ = dx.shape
+    kh, kw = kernel.shape[:2]
+    c = channels(dx)
+    front_h, back_h = halo(h, kh, strides[0], dilation[0], before[0], outputs[0])
+    front_w, back_w = halo(w, kw, strides[1], dilation[1], before[1], outputs[1])
+    lines, width = outputs[0] + front_h + back_h, outputs[1] + front_w + back_w
+
+    def view(down: Phase, across: Phase) -> View:
+        return View(down.count, across.count, (down.taps, across.taps),
+                    (lines * width * c, width * c, c, dilation[0] * width * c if strides[0] == 1 else width * c,
+                     dilation[1] * c if strides[1] == 1 else c),
+                    (-down.step * kw * c, -across.step * c), (h * w * c, strides[0] * w * c, strides[1] * c),
+                    offset_x=((down.base + front_h) * width + across.base + front_w) * c,
+                    offset_kernel=((kh - 1 - down.tap) * kw + kw - 1 - across.tap) * c,
+                    offset_y=(down.first * w + across.first) * c)
+
+    return [view(down, across) for down in phases(h, kh, strides[0], dilation[0], before[0])
+            for across in phases(w, kw, strides[1], dilation[1], before[1])]
+
+
+(X, KERNEL, Y, TOTAL, LINES_PER_CHUNK, LINES, COLUMNS, CHANNELS, TAP_ROWS, TAP_COLUMNS, X_IMAGE, X_LINE, X_COLUMN,
+ X_TAP_ROW, X_TAP_COLUMN, KERNEL_ROW, KERNEL_COLUMN, Y_IMAGE, Y_LINE, Y_COLUMN) = range(20)
+
+
+def _call(view: View, x: Buffer, kernel: Buffer, y: Buffer, label: str) -> Call:
+    c, lines = channels(y), y.shape[0] * view.lines
+    pixels = -(-view.columns // -(-view.columns // PIXELS))
+    per_chunk = max(1, CHUNK // (view.columns * c))
+    starts = [x.address + 4 * view.offset_x, kernel.address + 4 * view.offset_kernel, y.address + 4 * view.offset_y]
+    args = [*starts, lines, per_chunk, view.lines, view.columns, c, *view.taps, *view.x, *view.kernel, *view.y]
+    return call(_kernel(pixels, c < host().lanes), args, -(-lines // per_chunk), label)
+
+
+@cache
+def _kernel(pixels: int, masked: bool) -> int:
+    return objects.load("depthwise", source(pixels, masked))
+
+
+def source(pixels: int, masked: bool) -> str:
+    """The LLVM IR for tiles of this width; `masked` where the channels do not fill one vector.
+
+    The last vector and the last tile overlap their neighbours where they would reach beyond the end.
+    """
+    code = Code("depthwise", host().lanes)
+    x, kernel, y = (code.pointer(position) for position in (X, KERNEL, Y))
+    lines, columns, count = code.arg(LINES), code.arg(COLUMNS), code.arg(CHANNELS)
+    mask = code.mask(count) if masked else None
+    x_steps = [code.arg(X_COLUMN) * pixel for pixel in range(pixels)]
+    y_steps = [code.arg(Y_COLUMN) * pixel for pixel in range(pixels)]
+    per_chunk = code.arg(LINES_PER_CHUNK)
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(code.arg(TOTAL))) as position:
+        image, line = position.index // lines, position.index % lines
+        x_line = code.at(x, image * code.arg(X_IMAGE) + line * code.arg(X_LINE))
+        y_line = code.at(y, image * code.arg(Y_IMAGE) + line * code.arg(Y_LINE))
+        with code.loop(0, columns, pixels) as tile:
+            column = tile.index.minimum(columns - pixels)
+            with code.loop(0, count, code.lanes) as vector:
+                channel = vector.index if masked else vector.index.minimum(count - code.lanes)
+                x_tile = code.at(x_line, column * code.arg(X_COLUMN) + channel)
+                with code.loop(0, code.arg(TAP_ROWS), carry=[code.zeros()] * pixels) as row:
+                    x_row = code.at(x_tile, row.index * code.arg(X_TAP_ROW))
+                    k_row = code.at(kernel, row.index * code.arg(KERNEL_ROW) + channel)
+                    with code.loop(0, code.arg(TAP_COLUMNS), carry=row.values) as tap:
+                        x_tap = code.at(x_row, tap.index * code.arg(X_TAP_COLUMN))
+                        weight = code.load(code.at(k_row, tap.index * code.arg(KERNEL_COLUMN)), mask=mask)
+                        tap.carry = [code.fma(code.load(code.at(x_tap, step), mask=mask), weight, sum)
+                                     for step, sum in zip(x_steps, tap.values, strict=True)]
+                    row.carry = tap.values
+                y_tile = code.at(y_line, column * code.arg(Y_COLUMN) + channel)
+                for step, sum in zip(y_steps, row.values, strict=True):
+                    code.store(sum, code.at(y_tile, step), mask=mask)
+    return code.finish()
+
+
+def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, strides: Pair,
+                     dilation: Pair) -> list[Call]:
+    """The batch is cut into parts; a chunk is a part of it, for one group of taps and one vector of channels."""
+    n, h, w, *_ = x.shape
+    _, oh, ow, *_ = g.shape
+    kh, kw, *_ = out.shape
+    c, lanes = channels(g), host().lanes
+    parts = batch_parts(n, oh * ow)
+    target = partial if parts > 1 else out
+    most = host().registers - 4
+    rows, columns = (kh, kw) if kh * kw <= most else (1, kw) if kw <= most else (1, 1)
+    groups = (kh // rows, kw // columns)
+    sizes = [-(-n // parts), n, oh, ow, *groups, h * w * c, strides[0] * w * c, strides[1] * c, dilation[0] * w * c,
+             dilation[1] * c, oh * ow * c, ow * c, c, kh * kw * c, kw * c]
+    calls = []
+    for first, vectors, rest in ((0, c // lanes, 0), (c - c % lanes, int(c % lanes > 0), c % lanes)):
+        if vectors:
+            args = [*(buffer.address + 4 * first for buffer in (x, g, target)), vectors, rest, *sizes]
+            count = parts * prod(groups) * vectors
+            calls.append(call(_taps(rows, columns, rest > 0), args, count, "depthwise backward_kernel"))
+    return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, kh * kw * c, parts)]
+
+
+@cache
+def _taps(rows: int, columns: int, masked: bool) -> int:
+    return objects.load("depthwise_taps", taps_source(rows, columns, masked))
+
+
+def taps_source(rows: int, columns: int, masked: bool) -> str:
+    """The LLVM IR that sums x * g over pixels for `rows` by `columns` taps at a time."""
+    code = Code("depthwise_taps", host().lanes)
+    x, g, out = (code.pointer(position) for position in range(3))
+    (vectors, rest, length, images, lines, pixels, row_groups, column_groups, x_image, x_line, x_column, tap_row,
+     tap_column, g_image, g_line, g_column, out_part, out_row) = (code.arg(position) for position in range(3, 21))
+    mask = code.mask(rest) if masked else None
+    steps = [tap_row * row + tap_column * column for row in range(rows) for column in range(columns)]
+    with code.loop(code.begin, code.end) as chunk:
+        channel = chunk.index % vectors * code.lanes
+        group = chunk.index // vectors
+        first_column, group = group % column_groups * columns, group // column_groups
+        first_row, part = group % row_groups * rows, group // row_groups
+        x_start = code.at(x, first_row * tap_row + first_column * tap_column + channel)
+        g_start = code.at(g, channel)
+        last = ((part + 1) * length).minimum(images)
+        with code.loop(part * length, last, carry=[code.zeros()] * len(steps)) as image:
+            with code.loop(0, lines, carry=image.values) as line:
+                x_at = code.at(x_start, image.index * x_image + line.index * x_line)
+                g_at = code.at(g_start, image.index * g_image + line.index * g_line)
+                x_taps = [code.at(x_at, step) for step in steps]
+                with code.loop(0, pixels, carry=line.values) as pixel:
+                    grad = code.load(code.at(g_at, pixel.index * g_column), mask=mask)
+                    moved = pixel.index * x_column
+                    pixel.carry = [code.fma(code.load(code.at(tap, moved), mask=mask), grad, sum)
+                                   for tap, sum in zip(x_taps, pixel.values, strict=True)]
+                line.carry = pixel.values
+            image.carry = line.values
+        target = code.at(out, part * out_part + first_row * out_row + first_column * g_column + channel)
+        for tap, sum in enumerate(image.values):
+            code.store(sum, code.at(target, out_row * (tap // columns) + g_column * (tap % columns)), mask=mask)
+    return code.finish()
