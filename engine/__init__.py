@@ -1,7 +1,33 @@
 """Stoker's deep-learning engine: definition -> graph -> autodiff -> passes -> plan -> runtime.
 
+    import engine
+    model = engine.load("weights.safetensors")
+    model.predict(images)
+
 This package's face needs neither numba nor llvmlite; compute kernels load when a plan is bound.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.predict import TrainedModel
+
 ENGINE_VERSION = "1"
 WEIGHT_FORMATS = ("safetensors", "npz")
+
+
+def load(file: Path | str, *, threads: int | None = None) -> TrainedModel:
+    """The trained model in a weights file. Raises WeightsError."""
+    from engine import predict
+
+    return predict.load(file, threads=threads)
+
+
+def export_weights(weights_file: Path, format: str, output: Path) -> None:
+    """Write a weights file's tensors and metadata in another of `WEIGHT_FORMATS`; equal content gives equal bytes."""
+    from engine import formats
+
+    formats.export_weights(weights_file, format, output)

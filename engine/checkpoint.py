@@ -64,6 +64,8 @@ class TrainingState:
     """The learning rate that a callback has set, or None: as the optimizer's options say."""
     elapsed_seconds: float
     """Time in training, over all attempts."""
+    stopped: bool = False
+    """A callback has ended training; only the last evaluation is left to do."""
     slots: Tensors = field(default_factory=dict)
     sums: Tensors = field(default_factory=dict)
     remembered: Mapping[str, Tensors] = field(default_factory=dict)

@@ -40,13 +40,14 @@ class CheckpointFiles:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`best` says that `checkpoints.monitor` was never better than here."""
+    """`best` says that `checkpoints.monitor` was never better than here; `final` that training ended normally with it."""
 
     files: CheckpointFiles
     step: int
     epoch: int
     metrics: Mapping[str, float]
     best: bool
+    final: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.graph.ir import Graph, Node, Value
 from engine.lowering.request import KernelRequest
 from engine.types import size_bytes
@@ -44,8 +46,11 @@ class Allocation:
         return "\n".join(lines)
 
 
-def plan_memory(graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], batch: int) -> Allocation:
-    """Lifetimes, then offsets: blocks in order of size, each at the lowest place where it meets no other living one."""
+def plan_memory(graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], batch: int, *, keep: bool = False) -> Allocation:
+    """Lifetimes, then offsets: blocks in order of size, each at the lowest place where it meets no other living one.
+
+    `keep` lets every value live to the end in a place of its own.
+    """
     roots = _views(graph)
 
     def root(value: Value) -> Value:
@@ -60,27 +65,27 @@ def plan_memory(graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], ba
             if value.role in ("node", "scratch"):
                 first.setdefault(value, index)
                 last[value] = index
-    for value in map(root, graph.outputs.values()):
+    for value in list(last) if keep else map(root, graph.outputs.values()):
         if value.role == "node" and value in first:
             last[value] = len(requests)
-    _take_over(requests, roots, root, first, last, batch)
+    if not keep:
+        _take_over(requests, roots, root, first, last, batch)
 
     members: dict[Value, list[Value]] = {}
     for value in first:
         members.setdefault(root(value), []).append(value)
     sizes = {owner: max(size_bytes(value.type, batch) for value in values) for owner, values in members.items()}
     spans = {owner: (min(first[value] for value in values), max(last[value] for value in values)) for owner, values in members.items()}
-    placed: list[Block] = []
+    placed = _Placed(len(sizes))
     blocks: dict[Value, Block] = {}
     for owner in sorted(sizes, key=lambda value: (-sizes[value], spans[value])):
         start, stop = spans[owner]
-        block = _place(placed, -(-max(sizes[owner], 1) // ALIGNMENT) * ALIGNMENT, start, stop)
-        placed.append(block)
+        block = placed.place(-(-max(sizes[owner], 1) // ALIGNMENT) * ALIGNMENT, start, stop)
         blocks |= {value: block for value in members[owner]}
     for value in list(roots):
         if root(value) in blocks:
             blocks[value] = blocks[root(value)]
-    arena = max((block.offset + block.size for block in placed), default=0)
+    arena = max((block.offset + block.size for block in blocks.values()), default=0)
     return Allocation(blocks, arena, sum(size_bytes(value.type, batch) for value in first))
 
 
@@ -107,11 +112,22 @@ def _take_over(requests: Sequence[tuple[KernelRequest, Node]], roots: dict[Value
                 break
 
 
-def _place(placed: Sequence[Block], size: int, first: int, last: int) -> Block:
-    living = sorted((block for block in placed if block.first <= last and first <= block.last), key=lambda block: block.offset)
-    offset = 0
-    for block in living:
-        if offset + size <= block.offset:
-            break
-        offset = max(offset, block.offset + block.size)
-    return Block(offset, size, first, last)
+class _Placed:
+    """The blocks placed so far in order of offset, as arrays: a model of thousands of layers has tens of thousands."""
+
+    def __init__(self, capacity: int) -> None:
+        self._count = 0
+        self._rows = np.zeros((4, capacity), np.int64)
+
+    def place(self, size: int, first: int, last: int) -> Block:
+        """Put a block at the lowest offset where it meets none that lives at the same time."""
+        offsets, ends, firsts, lasts = self._rows[:, :self._count]
+        living = (firsts <= last) & (lasts >= first)
+        tops = np.maximum.accumulate(np.concatenate(([0], ends[living])))
+        gaps = np.flatnonzero(tops[:-1] + size <= offsets[living])
+        offset = int(tops[gaps[0]] if gaps.size else tops[-1])
+        at = int(np.searchsorted(offsets, offset, side="right"))
+        self._rows[:, at + 1:self._count + 1] = self._rows[:, at:self._count]
+        self._rows[:, at] = offset, offset + size, first, last
+        self._count += 1
+        return Block(offset, size, first, last)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.graph.ir import Graph, Node, Value
 from engine.graph.text import names
 from engine.lowering.memory import Allocation, plan_memory
 from engine.lowering.request import KernelRequest
-from engine.passes.pipeline import optimise
+from engine.passes.pipeline import PASSES, Pass, optimise
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,11 @@ class Plan:
         return "\n".join([*lines, self.allocation.report()])
 
 
-def compile_plan(graph: Graph, batch: int, *, passes: Callable[[Graph], Graph] = optimise) -> Plan:
-    """Optimise, lower and plan the memory for batches of up to `batch` examples."""
-    graph = passes(graph)
+def compile_plan(graph: Graph, batch: int, *, passes: tuple[Pass, ...] = PASSES, keep: bool = False) -> Plan:
+    """Optimise, lower and plan the memory for batches of up to `batch` examples.
+
+    With `keep`, for looking at every value: no passes, and no two values share memory.
+    """
+    graph = optimise(graph, () if keep else passes)
     requests = tuple((request, node) for node in graph.nodes for request in node.op.lower(node))
-    return Plan(graph, requests, plan_memory(graph, requests, batch), batch)
+    return Plan(graph, requests, plan_memory(graph, requests, batch, keep=keep), batch)

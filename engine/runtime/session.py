@@ -37,14 +37,13 @@ class Workers:
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, "stoker-compute") if threads > 1 else None
 
-    def run(self, stream: Stream, state: np.ndarray, steps: int) -> int:
+    def run(self, stream: Stream, steps: int) -> int:
         """Run up to `steps` steps and return how many were done. The interpreter is free meanwhile."""
-        header = np.array([stream.table.ctypes.data, len(stream.table)], np.int64)
-        stream.control[:] = 0
-        arguments = [header.ctypes.data, stream.control.ctypes.data, state.ctypes.data]
+        stream.reset(steps)
+        arguments = (stream.header.ctypes.data, stream.control.ctypes.data, self.threads, steps)
         function = streams.native()
-        others = [self._pool.submit(function, *arguments, thread, self.threads, steps) for thread in range(1, self.threads)] if self._pool else []
-        function(*arguments, 0, self.threads, steps)
+        others = [self._pool.submit(function, *arguments) for _ in range(1, self.threads)] if self._pool else []
+        function(*arguments)
         for other in others:
             other.result()
         return int(stream.control[streams.STEPS_DONE])
@@ -84,16 +83,26 @@ class Session:
         array[...] = value.data
         return array
 
+    def rebound(self, plan: Plan) -> Session:
+        """Another plan over the same parameters, tables and threads, with this session's state."""
+        session = Session(plan, self.parameters, self.tables, self.workers)
+        session.state[:] = self.state
+        return session
+
     def run(self, batch: int, steps: int = 1) -> int:
         """Run `steps` steps of `batch` examples as the state says; returns how many were done before a stop."""
         if batch not in self._streams:
-            self._streams[batch] = Stream(self._bind(batch), self.workers.threads)
+            self._streams[batch] = Stream(self._bind(batch), self.state, self.workers.threads)
         self.state[run_state.BATCH] = batch
-        return self.workers.run(self._streams[batch], self.state, steps)
+        return self.workers.run(self._streams[batch], steps)
 
     def fetch(self, name: str, batch: int) -> np.ndarray:
         """A copy of one of the plan's outputs as the last step left it."""
-        buffer = self._buffer(self.plan.graph.outputs[name], batch)
+        return self.value(self.plan.graph.outputs[name], batch)
+
+    def value(self, value: Value, batch: int) -> np.ndarray:
+        """A copy of any value that still has its place in the arena."""
+        buffer = self._buffer(value, batch)
         count = prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
         memory = (ctypes.c_uint8 * count).from_address(buffer.address)
         return np.frombuffer(memory, buffer.dtype).reshape(buffer.shape).copy()

@@ -1,14 +1,15 @@
 """The native loop that runs a plan: for every step, for every call, chunks taken by whichever thread is free.
 
-    run(stream, control, state, thread, threads, steps):
-        for step in range(steps):
-            thread 0 reads the stop flag; barrier
+    run(stream, control, threads, steps):
+        for step in range(steps), while step < LAST:
             for call in stream:
-                while (chunk := fetch_add(next)) < chunks: entry(args, chunk, chunk + grain)
-                barrier; the last to arrive resets `next`
-            thread 0 advances step, cursor and record line
+                while chunks of this step are left: take some, entry(args, begin, end), count them as done
+                wait until all chunks of this step are done
+        (the last call of the stream advances step, cursor and record line, and reads the stop flag)
 
-Which thread takes a chunk never matters for the result. `stream` holds ENTRY, ARGS, CHUNKS and GRAIN of each call.
+What is waited for is work, never a thread: a thread whose core was stolen holds up the others only if it has taken a
+chunk. Counters grow over the steps and are never reset, so a late thread finds past steps done and skips them. Which
+thread takes a chunk never matters for the result.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import llvmlite.ir as ir
 import numpy as np
@@ -26,15 +28,15 @@ from engine.codegen.host import host
 from engine.kernels.call import Call
 from engine.runtime import state as run_state
 
-ENTRY, ARGS, CHUNKS, GRAIN = range(4)
-CALL_FIELDS = 4
-NEXT, ARRIVED, EPOCH, GO, STEPS_DONE, AT = range(0, 48, 8)
-"""Fields of the control block, each on a cache line of its own. AT: the call that thread 0 is at."""
-CONTROL_FIELDS = 48
+ENTRY, ARGS, CHUNKS, GRAIN, TAKEN, DONE = (0, 1, 2, 3, 8, 16)
+CALL_FIELDS = 24
+"""Fields of a call. TAKEN and DONE count chunks over all steps, each on a cache line of its own."""
+LAST, STEPS_DONE = 0, 1
+"""Fields of the control block: the step before which the run ends, and the steps done."""
 SPINS = 4000
 """Rounds of spinning before a waiting thread yields its core, so that a stolen core does not burn the other."""
 
-Native = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)
+Native = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 
 
 class KernelPointer(ir.PointerType):
@@ -46,117 +48,112 @@ class KernelPointer(ir.PointerType):
 class Stream:
     """The calls of one plan at one batch size, in the form the native loop reads."""
 
-    def __init__(self, calls: Sequence[Call], threads: int) -> None:
-        self.calls = tuple(calls)
-        self.table = np.zeros((len(calls), CALL_FIELDS), np.int64)
+    def __init__(self, calls: Sequence[Call], state: np.ndarray[Any, Any], threads: int) -> None:
+        self.control = np.zeros(2, np.int64)
+        arguments = np.array([state.ctypes.data, self.control.ctypes.data], np.int64)
+        self.calls = (*calls, Call(objects.load("advance", advance()), arguments, 1, "advance"))
+        self.table = np.zeros((len(self.calls), CALL_FIELDS), np.int64)
         for line, call in zip(self.table, self.calls, strict=True):
-            line[:] = (call.entry, call.args.ctypes.data, call.chunks, max(1, call.chunks // (8 * threads)))
-        self.control = np.zeros(CONTROL_FIELDS, np.int64)
+            line[:4] = (call.entry, call.args.ctypes.data, call.chunks, max(1, call.chunks // (8 * threads)))
+        self.header = np.array([self.table.ctypes.data, len(self.table)], np.int64)
+
+    def reset(self, steps: int) -> None:
+        """Before a run, while no thread is in it."""
+        self.table[:, [TAKEN, DONE]] = 0
+        self.control[:] = (steps, 0)
 
 
 @cache
-def native() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+def native() -> Any:
     """The loop, compiled or loaded on first use."""
     return Native(objects.load("run", source()))
 
 
 def source() -> str:
-    """The loop's LLVM IR. The first parameter is the stream with its number of calls in front: see `Runner`."""
-    code = Code("run", host().lanes, parameters=6)
-    header, control_address, state_address, thread, threads, steps = code.parameters
+    """The loop's LLVM IR. Its first parameter is the address of the stream's table and number of calls."""
+    code = Code("run", host().lanes, parameters=4)
+    control = code.ir.inttoptr(code.parameters[1].value, POINTER)
+    threads, steps = code.parameters[2:]
     table, count = code.arg(0), code.arg(1)
-    control, state = (code.ir.inttoptr(address.value, POINTER) for address in (control_address, state_address))
-
-    def field(base: ir.Value, position: int) -> ir.Value:
-        return code.at(base, position, "int64")
-
-    def read(base: ir.Value, position: int) -> Index:
-        return Index(code, code.ir.load(field(base, position), typ=I64))
-
-    def write(base: ir.Value, position: int, value: Index) -> None:
-        code.ir.store(value.value, field(base, position))
-
     many = threads.compare(">", 1)
-    first = thread.compare("==", 0)
-    running = code.ir.alloca(I64)
-    code.ir.store(ir.Constant(I64, 1), running)
-    with code.loop(0, steps):
-        with code.when(Index(code, code.ir.load(running, typ=I64)).compare("!=", 0)):
-            with code.when(first):
-                _publish(code, code.ir.zext(read(state, run_state.STOP).compare("==", 0), I64), field(control, GO), "release")
+    with code.loop(0, steps) as step, code.when(step.index.compare("<", _load(code, control, LAST))):
+        with code.loop(0, count) as number:
+            line = code.ir.inttoptr((table + number.index * (8 * CALL_FIELDS)).value, POINTER)
+            entry = code.ir.inttoptr(_read(code, line, ENTRY).value, KernelPointer())
+            arguments, chunks = _read(code, line, ARGS), _read(code, line, CHUNKS)
+            with code.when(threads.compare("==", 1)):
+                code.ir.call(entry, [arguments.value, code.index(0).value, chunks.value])
             with code.when(many):
-                _barrier(code, field, control, threads)
-            go = Index(code, code.ir.load_atomic(field(control, GO), "acquire", 8, typ=I64))
-            code.ir.store(go.value, running)
-            with code.when(go.compare("!=", 0)):
-                with code.loop(0, count) as number:
-                    line = code.ir.inttoptr((table + number.index * (8 * CALL_FIELDS)).value, POINTER)
-                    entry = code.ir.inttoptr(read(line, ENTRY).value, KernelPointer())
-                    arguments, chunks, grain = read(line, ARGS), read(line, CHUNKS), read(line, GRAIN)
-                    with code.when(first):
-                        write(control, AT, number.index)
-                    with code.when(threads.compare("==", 1)):
-                        _call(code, entry, arguments, code.index(0), chunks)
-                    with code.when(many):
-                        _share(code, field(control, NEXT), entry, arguments, chunks, grain)
-                        _barrier(code, field, control, threads)
-                with code.when(first):
-                    write(state, run_state.STEP, read(state, run_state.STEP) + 1)
-                    write(state, run_state.CURSOR, read(state, run_state.CURSOR) + read(state, run_state.BATCH))
-                    write(state, run_state.RECORD, read(state, run_state.RECORD) + 1)
-                    write(control, STEPS_DONE, read(control, STEPS_DONE) + 1)
+                first = step.index * chunks
+                _share(code, line, entry, arguments, first, first + chunks)
+                _wait(code, line, first + chunks)
     return code.finish()
 
 
-def _publish(code: Code, value: ir.Value, target: ir.Value, ordering: str) -> None:
-    """An atomic store, as an exchange: llvmlite's own store wants a typed pointer."""
-    code.ir.atomic_rmw("xchg", target, value, ordering)
+def advance() -> str:
+    """The call that ends a step: the state's counters go on, and a stop asked for makes this step the last."""
+    code = Code("advance", host().lanes)
+    state, control = code.pointer(0), code.pointer(1)
+    for field, amount in ((run_state.STEP, 1), (run_state.CURSOR, _read(code, state, run_state.BATCH)), (run_state.RECORD, 1)):
+        _write(code, state, field, _read(code, state, field) + amount)
+    done = _read(code, control, STEPS_DONE) + 1
+    _write(code, control, STEPS_DONE, done)
+    with code.when(_read(code, state, run_state.STOP).compare("!=", 0)):
+        code.ir.atomic_rmw("xchg", code.at(control, LAST, "int64"), done.value, "release")
+    return code.finish()
 
 
-def _call(code: Code, entry: ir.Value, arguments: Index, begin: Index, end: Index) -> None:
-    code.ir.call(entry, [arguments.value, begin.value, end.value])
+def _read(code: Code, base: ir.Value, field: int) -> Index:
+    return Index(code, code.ir.load(code.at(base, field, "int64"), typ=I64))
 
 
-def _share(code: Code, following: ir.Value, entry: ir.Value, arguments: Index, chunks: Index, grain: Index) -> None:
-    """Take `grain` chunks at a time until none are left."""
-    head, body, done = (code.function.append_basic_block(label) for label in ("take", "work", "shared"))
+def _load(code: Code, base: ir.Value, field: int) -> Index:
+    """What other threads write."""
+    return Index(code, code.ir.load_atomic(code.at(base, field, "int64"), "acquire", 8, typ=I64))
+
+
+def _write(code: Code, base: ir.Value, field: int, value: Index) -> None:
+    code.ir.store(value.value, code.at(base, field, "int64"))
+
+
+def _share(code: Code, line: ir.Value, entry: ir.Value, arguments: Index, first: Index, limit: Index) -> None:
+    """Take chunks of this step until none are left."""
+    head, attempt, work, done = (code.function.append_basic_block(label) for label in ("take", "attempt", "work", "shared"))
+    grain = _read(code, line, GRAIN)
     code.ir.branch(head)
     code.ir.position_at_end(head)
-    begin = Index(code, code.ir.atomic_rmw("add", following, grain.value, "monotonic"))
-    code.ir.cbranch(begin.compare("<", chunks), body, done)
-    code.ir.position_at_end(body)
-    _call(code, entry, arguments, begin, (begin + grain).minimum(chunks))
+    begin = _load(code, line, TAKEN)
+    code.ir.cbranch(begin.compare("<", limit), attempt, done)
+    code.ir.position_at_end(attempt)
+    end = (begin + grain).minimum(limit)
+    exchanged = code.ir.cmpxchg(code.at(line, TAKEN, "int64"), begin.value, end.value, "acq_rel", "monotonic")
+    code.ir.cbranch(code.ir.extract_value(exchanged, 1), work, head)
+    code.ir.position_at_end(work)
+    code.ir.call(entry, [arguments.value, (begin - first).value, (end - first).value])
+    code.ir.atomic_rmw("add", code.at(line, DONE, "int64"), (end - begin).value, "release")
     code.ir.branch(head)
     code.ir.position_at_end(done)
 
 
-def _barrier(code: Code, field, control: ir.Value, threads: Index) -> None:  # type: ignore[no-untyped-def]
-    """All arrive; the last one resets the chunk counter and opens the next epoch; the others spin, then yield."""
-    last, wait, again, rest, yielding, done = (code.function.append_basic_block(label)
-                                               for label in ("last", "wait", "again", "rest", "yield", "passed"))
-    epoch = Index(code, code.ir.load_atomic(field(control, EPOCH), "acquire", 8, typ=I64))
-    arrived = Index(code, code.ir.atomic_rmw("add", field(control, ARRIVED), ir.Constant(I64, 1), "acq_rel")) + 1
+def _wait(code: Code, line: ir.Value, limit: Index) -> None:
+    """Until all chunks of this step are done: spin, then yield the core between looks."""
     before = code.ir.block
-    code.ir.cbranch(arrived.compare("==", threads), last, wait)
-    code.ir.position_at_end(last)
-    _publish(code, ir.Constant(I64, 0), field(control, ARRIVED), "monotonic")
-    _publish(code, ir.Constant(I64, 0), field(control, NEXT), "monotonic")
-    _publish(code, (epoch + 1).value, field(control, EPOCH), "release")
-    code.ir.branch(done)
-    code.ir.position_at_end(wait)
+    look, again, yielding, rest, done = (code.function.append_basic_block(label)
+                                         for label in ("look", "again", "yield", "rest", "passed"))
+    code.ir.branch(look)
+    code.ir.position_at_end(look)
     spins = code.ir.phi(I64)
     spins.add_incoming(ir.Constant(I64, 0), before)
-    now = Index(code, code.ir.load_atomic(field(control, EPOCH), "acquire", 8, typ=I64))
-    code.ir.cbranch(now.compare("==", epoch), again, done)
+    code.ir.cbranch(_load(code, line, DONE).compare("<", limit), again, done)
     code.ir.position_at_end(again)
-    if "sse2" in host().features:
+    if "+sse2" in host().features:
         code.call("llvm.x86.sse2.pause", ir.VoidType(), [])
     following = Index(code, spins) + 1
-    spins.add_incoming(following.value, rest)
     code.ir.cbranch(following.compare(">", SPINS), yielding, rest)
     code.ir.position_at_end(yielding)
     code.call("sched_yield", ir.IntType(32), [])
     code.ir.branch(rest)
     code.ir.position_at_end(rest)
-    code.ir.branch(wait)
+    spins.add_incoming(following.value, rest)
+    code.ir.branch(look)
     code.ir.position_at_end(done)

@@ -1,0 +1,330 @@
+"""The fit loop: epochs of native calls, validation, callbacks, checkpoints, and the way back from a checkpoint.
+
+Everything random is a function of (seed, epoch, step, place), so a resumed training goes through the same bits as one
+that was never interrupted. No thread and no compiled code exists before `fit` is called.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import ENGINE_VERSION, checkpoint, formats, random
+from engine.callbacks.base import Action
+from engine.callbacks.monitor import direction, improves
+from engine.checkpoint import Origin, TrainingState
+from engine.data.dataset import Dataset
+from engine.data.prepare import Prepared, prepare
+from engine.definition.job import JobSpec
+from engine.diagnose import first_not_finite
+from engine.errors import NumericsError
+from engine.formats import Metadata
+from engine.programs import TARGET, WEIGHT, Pipeline, Stored, evaluate_program, train_program
+from engine.progress import Checkpoint, CheckpointFiles, Metrics, Outcome, Progress, Reporter
+from engine.runner import Runner, Totals
+from engine.runtime.session import Workers
+from engine.schedules import rates
+from engine.variables import SLOT_PREFIX, Arrays, copied, empty_slots, fill, initial_weights
+
+POINTS_PER_EPOCH = 20
+"""Metrics of steps that are reported in an epoch."""
+BEST = "best"
+
+
+class _Stop(Exception):
+    """`should_stop` has asked for an end."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Callable[[], str | None], work_dir: Path,
+        resume: CheckpointFiles | None = None, initial_weights: Path | None = None) -> Outcome:
+    """Train to the end, or until `should_stop` names a reason.
+
+    For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a final
+    one. Raises DataError, WeightsError, NumericsError and MemoryError.
+    """
+    training = _Training(spec, dataset, reporter, should_stop, work_dir)
+    try:
+        if resume is not None:
+            training.resume(resume)
+        elif initial_weights is not None:
+            fill(training.weights, formats.read(initial_weights).tensors)
+        return training.run()
+    finally:
+        training.workers.close()
+
+
+class _Training:
+    """The state of one call of `fit`."""
+
+    def __init__(self, spec: JobSpec, dataset: Dataset, reporter: Reporter, should_stop: Callable[[], str | None],
+                 work_dir: Path) -> None:
+        self.spec, self.options = spec, spec.training
+        self.reporter, self.should_stop, self.work_dir = reporter, should_stop, work_dir
+        self.prepared = prepare(dataset, spec.data, seed=self.options.seed)
+        for warning in (*spec.warnings, *self.prepared.warnings):
+            reporter.log("warning", warning, {})
+        self.origin = Origin(
+            spec_sha256=checkpoint.spec_sha256({key: value for key, value in spec.to_json().items() if key != "resources"}),
+            dataset_sha256=dataset.sha256, engine_version=ENGINE_VERSION, threads=spec.resources.threads or os.cpu_count() or 1,
+            cpu=checkpoint.cpu())
+        self.workers = Workers(self.origin.threads)
+        self.rows = self.prepared.splits["train"]
+        self.batch = max(1, min(self.options.batch_size, len(self.rows)))
+        self._bind()
+        self.callbacks = [callback.start() for callback in self.options.callbacks]
+        self.totals = Totals(self.train.program)
+        self.remembered: dict[str, Arrays] = {}
+        self.history: list[Mapping[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self.step = self.epoch = self.batches_done = 0
+        self.learning_rate: float | None = None
+        self.stopped = False
+        self.elapsed, self.started = 0.0, time.monotonic()
+        self.speed: float | None = None
+
+    def _bind(self) -> None:
+        """Both programs over one weight store."""
+        spec, prepared = self.spec, self.prepared
+        inputs = {name: Stored(tuple(prepared.inputs[source].shape[1:]), str(prepared.inputs[source].dtype), prepared.affine.get(source))
+                  for name, source in spec.feeds.items()}
+        target = (tuple(prepared.target.shape[1:]), str(prepared.target.dtype))
+        weights = _example_weights(spec, prepared)
+        tables: dict[str, Any] = {name: prepared.inputs[source] for name, source in spec.feeds.items()}
+        tables[TARGET] = np.ascontiguousarray(prepared.target)
+        train = train_program(spec.model, self.options, Pipeline(inputs, prepared.augmentations, target, weights is not None))
+        plain = prepared.sample_weight
+        evaluate = evaluate_program(spec.model, self.options, Pipeline(inputs, (), target, plain is not None))
+        self.weights = initial_weights(train.variables, self.options.seed)
+        self.slots = empty_slots(train.slots)
+        store = {**self.weights, **self.slots}
+        self.train = Runner(train, self.batch, store, tables if weights is None else {**tables, WEIGHT: weights}, self.workers,
+                            seed=self.options.seed)
+        longest = max((len(rows) for rows in prepared.splits.values()), default=1)
+        self.evaluate = Runner(evaluate, max(1, min(self.options.batch_size, longest)), self.weights,
+                               tables if plain is None else {**tables, WEIGHT: np.ascontiguousarray(plain)}, self.workers)
+
+    # From and to checkpoints
+
+    def resume(self, files: CheckpointFiles) -> None:
+        """Go on where a checkpoint was written."""
+        restored = checkpoint.read(files, self.origin)
+        for warning in restored.warnings:
+            self.reporter.log("warning", warning, {})
+        state = restored.state
+        fill(self.weights, restored.weights)
+        fill(self.slots, {SLOT_PREFIX + name: tensor for name, tensor in state.slots.items()})
+        self.step, self.epoch, self.batches_done = state.step, state.epoch, state.batch
+        self.learning_rate, self.elapsed, self.stopped = state.learning_rate, state.elapsed_seconds, state.stopped
+        self.totals.restore(state.sums)
+        self.remembered = {whose: copied(tensors) for whose, tensors in state.remembered.items()}
+        for callback, snapshot in zip(self.callbacks, state.callbacks, strict=True):
+            callback.restore(snapshot)
+        self.history = list(state.history)
+        self.best = dict(state.best) if state.best else None
+
+    def _checkpoint(self, *, best: bool = False, final: bool = False, metrics: Mapping[str, Any] | None = None) -> None:
+        """Write the files and hand them over."""
+        folder = self.work_dir / f"checkpoint-{self.step:09d}-{time.monotonic_ns()}"
+        folder.mkdir(parents=True)
+        latest = dict(self.history[-1]) if self.history else {}
+        metadata = Metadata(definition=self.spec.model.to_json(), preprocessing=self.prepared.preprocessing,
+                            classes=self.prepared.classes, metrics=_finite(metrics or latest), engine_version=ENGINE_VERSION)
+        state = TrainingState(
+            step=self.step, epoch=self.epoch, batch=self.batches_done, seed=self.options.seed, learning_rate=self.learning_rate,
+            elapsed_seconds=self.elapsed + time.monotonic() - self.started, stopped=self.stopped,
+            slots={name.removeprefix(SLOT_PREFIX): array for name, array in self.slots.items()},
+            sums=self.totals.snapshot(), remembered=self.remembered,
+            callbacks=tuple(callback.snapshot() for callback in self.callbacks), history=tuple(self.history), best=self.best)
+        files = checkpoint.write(folder, self.weights, metadata, state, self.origin)
+        self.reporter.checkpoint(Checkpoint(files, self.step, self.epoch, latest, best, final=final))
+
+    # The loop
+
+    def run(self) -> Outcome:
+        """Epochs until the last one, a callback's stop, or a reason to stop early."""
+        try:
+            while self.epoch < self.options.epochs and not self.stopped:
+                self._epoch()
+            return self._finish()
+        except _Stop as stop:
+            if stop.reason != "cancel":
+                self._checkpoint()
+            return Outcome(stop.reason, self.step, self.epoch, self._summary())
+
+    def _epoch(self) -> None:
+        """Train one epoch, validate, ask the callbacks, and keep a checkpoint where one is due."""
+        epoch = self.epoch + 1
+        rows = self.rows
+        if self.options.shuffle:
+            rows = rows[random.permutation((self.options.seed, random.SHUFFLE, epoch, 0), len(rows))]
+        if self.options.steps_per_epoch is not None:
+            rows = rows[: self.options.steps_per_epoch * self.batch]
+        self.train.begin(rows, done=self.batches_done, epoch=epoch)
+        self.watched = self._watch()
+        while self.train.done < self.train.batches:
+            self._advance(epoch)
+        logs = self.totals.values()
+        validation = self.prepared.splits.get("validation")
+        if validation is not None and len(validation):
+            logs |= self._evaluated(validation, "val_", self.options.validation_steps)
+        logs["learning_rate"] = self._rate()
+        self.epoch, self.batches_done = epoch, 0
+        self.totals = Totals(self.train.program)
+        self.history.append({**logs, "epoch": epoch})
+        self.reporter.metrics(Metrics("epoch", epoch, self.step, logs))
+        for place, callback in enumerate(self.callbacks):
+            self._act(callback.on_epoch_end(epoch, logs), str(place))
+        improved = self._improved(logs)
+        every = self.spec.checkpoints.every_epochs
+        if improved or (every and epoch % every == 0):
+            self._checkpoint(best=improved)
+
+    def _advance(self, epoch: int) -> None:
+        """One native call, and what follows from it."""
+        self._obey()
+        batches = self.train.batches
+        interval = max(1, batches // POINTS_PER_EPOCH)
+        most = interval - self.train.done % interval
+        every = self.spec.checkpoints.every_steps
+        if every:
+            most = min(most, every - self.step % every)
+        started = time.monotonic()
+        records, sizes = self.train.advance(most, step=self.step, rates=self._rates)
+        seconds = time.monotonic() - started
+        self.totals.add(records, sizes)
+        first = self.step + 1
+        self.step += len(sizes)
+        self.batches_done = self.train.done
+        for place, callback in enumerate(self.callbacks):
+            self._act(callback.on_steps(first, records[:, 0]), str(place), records=records)
+        self._progress(epoch, int(sizes.sum()), seconds)
+        if self.batches_done % interval == 0 and self.batches_done < batches:
+            self.reporter.metrics(Metrics("step", epoch, self.step, self.totals.values()))
+        if every and self.step % every == 0 and self.batches_done < batches:
+            self._checkpoint()
+
+    def _progress(self, epoch: int, examples: int, seconds: float) -> None:
+        """Tell where training stands, with a speed smoothed over calls."""
+        rate = examples / max(seconds, 1e-9)
+        self.speed = rate if self.speed is None else 0.7 * self.speed + 0.3 * rate
+        steps = self.train.batches * self.options.epochs
+        left = max(0, steps - self.step) * self.batch / self.speed
+        self.reporter.progress(Progress(epoch, self.options.epochs, self.step, steps, self.speed, left))
+
+    def _obey(self) -> None:
+        if reason := self.should_stop():
+            raise _Stop(reason)
+
+    def _rates(self, steps: Any) -> Any:
+        """Learning rates of updates, counted from 0: the schedule's, or what a callback has set."""
+        if self.learning_rate is not None:
+            return np.full(steps.shape, self.learning_rate, np.float32)
+        return rates(self.options.optimizer.learning_rate, steps)
+
+    def _rate(self) -> float:
+        return float(self._rates(np.array([self.step], np.int64))[0])
+
+    def _act(self, action: Action, whose: str, records: Any = None) -> None:
+        """Do what a callback wants."""
+        if action.message and not action.not_finite:
+            self.reporter.log(action.level, action.message, {})
+        if action.not_finite:
+            self._refuse(action, records)
+        if action.learning_rate is not None:
+            self.learning_rate = action.learning_rate
+        if action.remember_weights:
+            self.remembered[whose] = copied(self.weights)
+        if action.restore_weights and whose in self.remembered:
+            fill(self.weights, self.remembered[whose])
+        self.stopped = self.stopped or action.stop
+
+    # NaN
+
+    def _watch(self) -> tuple[Arrays, int, int] | None:
+        """What is needed to go back to the epoch's start, if a callback may ask where a NaN came from."""
+        if not any(type(callback).type_name == "TerminateOnNaN" for callback in self.options.callbacks):  # type: ignore[attr-defined]
+            return None
+        return copied({**self.weights, **self.slots}), self.step, self.batches_done
+
+    def _refuse(self, action: Action, records: Any) -> None:
+        """Repeat the epoch up to the step that failed, and name the node. Always raises NumericsError."""
+        node = None
+        if self.watched is not None and records is not None:
+            saved, step, done = self.watched
+            bad = self.step - len(records) + int(np.flatnonzero(~np.isfinite(records[:, 0]))[0])
+            for name, array in {**self.weights, **self.slots}.items():
+                array[...] = saved[name]
+            self.train.begin(self.train.rows, done=done, epoch=self.epoch + 1)
+            while step < bad:
+                _, sizes = self.train.advance(bad - step, step=step, rates=self._rates)
+                step += len(sizes)
+            node = first_not_finite(self.train, step=step, rates=self._rates)
+        raise NumericsError(f"{action.message}" + (f"; it began in {node}" if node else ""), node=node)
+
+    # Evaluation
+
+    def _evaluated(self, rows: Any, prefix: str, most: int | None = None) -> dict[str, float]:
+        """Loss and metrics on some rows with the present weights."""
+        if most is not None:
+            rows = rows[: most * self.evaluate.batch]
+        self.evaluate.begin(rows)
+        totals = Totals(self.evaluate.program)
+        while self.evaluate.done < self.evaluate.batches:
+            self._obey()
+            totals.add(*self.evaluate.advance(self.evaluate.batches))
+        return totals.values(prefix)
+
+    def _improved(self, logs: Mapping[str, float]) -> bool:
+        """Is this the best epoch by the checkpoints' monitor? Then keep its weights."""
+        monitor, mode = self.spec.checkpoints.monitor, self.spec.checkpoints.mode
+        if monitor is None or monitor not in logs:
+            return False
+        mode = direction(monitor) if mode == "auto" else mode
+        if not improves(logs[monitor], self.best["value"] if self.best else None, mode):
+            return False
+        self.best = {"value": logs[monitor], "monitor": monitor, "epoch": self.epoch, "step": self.step, "logs": dict(logs)}
+        self.remembered[BEST] = copied(self.weights)
+        return True
+
+    def _finish(self) -> Outcome:
+        """Callbacks' last word, the test split, and the final checkpoint."""
+        for place, callback in enumerate(self.callbacks):
+            self._act(callback.on_train_end(), str(place))
+        summary = self._summary()
+        test = self.prepared.splits.get("test")
+        if test is not None and len(test):
+            summary["test"] = {"last": self._evaluated(test, "")}
+            if BEST in self.remembered:
+                last = copied(self.weights)
+                fill(self.weights, self.remembered[BEST])
+                summary["test"]["best"] = self._evaluated(test, "")
+                fill(self.weights, last)
+        self._checkpoint(final=True, metrics=summary)
+        return Outcome(None, self.step, self.epoch, summary)
+
+    def _summary(self) -> dict[str, Any]:
+        latest = {name: value for name, value in (self.history[-1] if self.history else {}).items() if name != "epoch"}
+        best = {**self.best["logs"], "epoch": self.best["epoch"]} if self.best else None
+        return {"latest": latest, "best": best, "test": {}}
+
+
+def _example_weights(spec: JobSpec, prepared: Prepared) -> Any:
+    """The weight of every example in training: its own, times its class's. None if all are 1."""
+    if spec.class_weights is None:
+        return None if prepared.sample_weight is None else np.ascontiguousarray(prepared.sample_weight)
+    weights = np.asarray(spec.class_weights, np.float32)[prepared.target]
+    return weights if prepared.sample_weight is None else weights * prepared.sample_weight
+
+
+def _finite(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: such a value is null."""
+    return {key: _finite(value) if isinstance(value, Mapping) else
+            None if isinstance(value, float) and not np.isfinite(value) else value for key, value in metrics.items()}
