@@ -1,7 +1,7 @@
 """Real pictures through the whole service: upload, train, follow, download, and check the weights. `make demo` runs it.
 
-    python examples/demo.py                              # scikit-learn's 1,797 scanned digits
-    python examples/demo.py --data cifar10-jpeg.zip      # CIFAR-10 as train/CLASS/*.jpg and test/CLASS/*.jpg
+python examples/demo.py                              # scikit-learn's 1,797 scanned digits
+python examples/demo.py --data cifar10-jpeg.zip      # CIFAR-10 as train/CLASS/*.jpg and test/CLASS/*.jpg
 """
 
 from __future__ import annotations

@@ -30,11 +30,12 @@ WANTED = 0.93
 JOB: dict[str, Any] = {
     "name": "table-dense",
     "model": {
+        "inputs": {"table": {}},  # its shape follows from the columns
         "layers": [
             {"type": "Dense", "units": 32, "activation": "relu"},
             {"type": "Dense", "units": 16, "activation": "relu"},
             {"type": "Dense", "units": 1, "activation": "sigmoid"},
-        ]
+        ],
     },
     "data": {
         "features": [*(name.replace(" ", "_") for name in NUMBERS), "texture"],

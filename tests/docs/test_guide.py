@@ -15,7 +15,7 @@ from stokerd.main import parser as server_parser
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "guide.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
 DOCUMENTS = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", TEXT, re.M | re.S)]
-DENSE = {"layers": [{"type": "Dense", "units": 1}]}
+DENSE = {"inputs": {"table": {}}, "layers": [{"type": "Dense", "units": 1}]}
 COLUMNS = {
     "features": [
         {"name": "age", "type": "numeric", "shape": [], "dtype": "float32"},
