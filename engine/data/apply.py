@@ -14,6 +14,7 @@ from engine.data.npy import Array
 from engine.data.transform import MISSING_CODE, UNKNOWN_CODE, State, Transform, flags
 from engine.data.types import BOOLEANS, MISSING
 from engine.errors import DataError, nearest, show
+from engine.options import entry, parse
 
 MISSING_TEXTS = frozenset(MISSING)
 
@@ -48,7 +49,8 @@ def affine_of(preprocessing: Mapping[str, Any]) -> dict[str, tuple[npt.NDArray[n
 
 
 def apply_preprocessing(preprocessing: Mapping[str, Any], raw: Any) -> dict[str, Array]:
-    """The model's inputs for raw examples, as `Prepared.inputs` has them (pictures stay uint8, see `affine_of`).
+    """The model's inputs for raw examples, as `Prepared.inputs` has them (pictures stay uint8, see `affine_of`), but
+    cropped to the middle where training crops at random.
 
     `raw` is {column: values}, a list of such rows, or one array: of the only column, or (rows, columns) of table
     columns in the order of the features. Categories are texts; None, NaN and the usual texts are missing. Raises
@@ -68,10 +70,12 @@ def apply_preprocessing(preprocessing: Mapping[str, Any], raw: Any) -> dict[str,
     for name, written in inputs.items():
         if written["dtype"] == "uint8":
             result[name] = encoded[written["parts"][0]["source"]]
-            continue
-        done = [finished(run_steps(encoded[part["source"]], part["steps"]), part["output_shape"], part["source"])
-                for part in written["parts"]]
-        result[name] = np.concatenate(done, axis=-1)
+        else:
+            done = [finished(run_steps(encoded[part["source"]], part["steps"]), part["output_shape"], part["source"])
+                    for part in written["parts"]]
+            result[name] = np.concatenate(done, axis=-1)
+        for augmentation in written["inference"]:
+            result[name] = parse(entry("augmentation"), augmentation, "").inference(result[name])
     return result
 
 

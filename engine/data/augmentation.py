@@ -37,7 +37,7 @@ class Sample:
 class Augmentation(ABC):
     """A registered augmentation: a frozen dataclass of options."""
 
-    description: ClassVar[str]
+    type_name: ClassVar[str]
 
     def fault(self, shape: tuple[int, ...]) -> str | None:
         """What it expects instead of pictures of this shape, or None."""

@@ -111,7 +111,7 @@ class Writer:
 class Format(ABC):
     """A registered format: a frozen dataclass of options."""
 
-    description: ClassVar[str]
+    type_name: ClassVar[str]
 
     @classmethod
     @abstractmethod

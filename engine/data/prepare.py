@@ -19,6 +19,7 @@ from engine.data.npy import Array, row_chunks
 from engine.data.splits import Rows, divide, surprises
 from engine.data.targets import read_target
 from engine.data.transform import Part
+from engine.options import write
 
 PREPROCESSING_VERSION = 1
 
@@ -56,7 +57,9 @@ def prepare(dataset: Dataset, plan: DataPlan, *, seed: int) -> Prepared:
     for name, parts in plan.parts.items():
         fitted = [_fit(part, dataset.columns[part.source], splits["train"]) for part in parts]
         inputs[name] = _assemble(plan.inputs[name], parts, fitted, dataset.columns)
-        states[name] = {"shape": list(plan.inputs[name].stored_shape), "dtype": plan.inputs[name].dtype,
+        spec = plan.inputs[name]
+        inference = [write(entry) for entry in plan.block.augmentation] if spec.shape != spec.stored_shape else []
+        states[name] = {"shape": list(spec.shape), "dtype": spec.dtype, "inference": inference,
                         "parts": [_written(part, steps) for part, steps in zip(parts, fitted, strict=True)]}
     preprocessing = {"version": PREPROCESSING_VERSION, "inputs": states}
     weight = plan.block.sample_weight

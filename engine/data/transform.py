@@ -94,7 +94,6 @@ class Transform(ABC):
     columns: tuple[str, ...] | None = columns_option()
 
     type_name: ClassVar[str]
-    description: ClassVar[str]
 
     @abstractmethod
     def accepts(self, part: Part) -> str | None:

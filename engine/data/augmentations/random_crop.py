@@ -15,12 +15,11 @@ from engine.options import integer, option
 @registry.register("augmentation")
 @dataclass(frozen=True, kw_only=True)
 class RandomCrop(Augmentation):
-    """As Keras 3's layer of this name, but pictures smaller than the window are refused and never resized.
+    """A random window of each picture in training, the middle one otherwise.
 
-    Evaluation and prediction take the window in the middle, so the model's input has the window's shape.
+    As Keras 3's layer of this name, but pictures smaller than the window are refused and never resized. The model's
+    input has the window's shape.
     """
-
-    description = "a random window in training, the middle one otherwise"
 
     height: int = option(integer(minimum=1, maximum=65_536))
     width: int = option(integer(minimum=1, maximum=65_536))

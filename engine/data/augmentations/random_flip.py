@@ -15,9 +15,7 @@ from engine.options import choice, option
 @registry.register("augmentation")
 @dataclass(frozen=True, kw_only=True)
 class RandomFlip(Augmentation):
-    """As Keras 3's layer of this name. Each direction is decided on its own, with probability one half."""
-
-    description = "mirrors pictures, each direction with probability one half"
+    """Mirrors pictures, as Keras 3's layer of this name; each direction with probability one half, on its own."""
 
     mode: str = option(choice("horizontal", "vertical", "horizontal_and_vertical"), default="horizontal_and_vertical")
 

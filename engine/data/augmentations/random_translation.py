@@ -34,13 +34,12 @@ factor = Reader(_factor, {"anyOf": [dict(_number.schema), {"type": "array", "ite
 @registry.register("augmentation")
 @dataclass(frozen=True, kw_only=True)
 class RandomTranslation(Augmentation):
-    """As Keras 3's layer of this name. A factor f means a shift within ±f of the size, down and right being positive.
+    """Shifts pictures by a random part of their size, as Keras 3's layer of this name.
 
-    A pixel of the result is the source's at (row - shift), interpolated between two rows and two columns if `bilinear`.
-    Outside the picture: `reflect` (d c b a | a b c d | d c b a), `wrap`, `nearest`, or `constant` (the fill value).
+    A factor f means a shift within ±f of the height or width, down and right being positive. A pixel of the result is
+    the source's at (row - shift), interpolated between two rows and two columns if `bilinear`. Outside the picture:
+    `reflect` (d c b a | a b c d | d c b a), `wrap`, `nearest`, or `constant` (the fill value).
     """
-
-    description = "shifts pictures by a random part of their height and width"
 
     height_factor: tuple[float, float] = option(factor, doc="a number f for [-f, f], or [lower, upper]")
     width_factor: tuple[float, float] = option(factor, doc="a number f for [-f, f], or [lower, upper]")

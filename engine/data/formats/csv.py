@@ -27,9 +27,10 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 @registry.register("format", "csv")
 @dataclass(frozen=True, kw_only=True)
 class Csv(Format):
-    """A column for each of the table's: integers, numbers, booleans, categories or free text (which is not stored)."""
+    """A comma, semicolon or tab separated table in UTF-8 with a header line.
 
-    description = "comma, semicolon or tab separated table in UTF-8 with a header line"
+    Its columns are integers, numbers, booleans, categories or free text (which is not stored).
+    """
 
     delimiter: str | None = option(optional(choice(*DELIMITERS)), default=None,
                                    doc="default: what divides header and first row into most columns")

@@ -30,9 +30,10 @@ def _size() -> Reader:
 @registry.register("format", "image-folder")
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(Format):
-    """Columns `image` uint8 (height, width, channels) and `label` (the folder's name), which is the target."""
+    """A zip archive of PNG and JPEG pictures with a folder for each class; train/ and test/ on top if wanted.
 
-    description = "zip archive of PNG and JPEG pictures, a folder for each class; train/ and test/ on top if wanted"
+    Columns: `image` uint8 (height, width, channels) and `label` (the folder's name), which is the target.
+    """
 
     image_size: tuple[int, int] | None = option(_size(), default=None,
                                                 doc="[height, width] to resize to; needed if the pictures differ")

@@ -19,9 +19,7 @@ from engine.options import option, text
 @registry.register("format", "npy")
 @dataclass(frozen=True, kw_only=True)
 class Npy(Format):
-    """One column, without a target."""
-
-    description = "a single numpy array (numpy.save)"
+    """A single numpy array (numpy.save), one row for each example; one column, without a target."""
 
     name: str = option(text(limits.MAX_COLUMN_NAME), default="x", doc="what the column is called")
 

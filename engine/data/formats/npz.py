@@ -22,9 +22,10 @@ from engine.options import option, optional, sequence, text
 @registry.register("format", "npz")
 @dataclass(frozen=True, kw_only=True)
 class Npz(Format):
-    """A column for each array; uint8 arrays (rows, height, width) or (rows, height, width, 1, 3 or 4) are pictures."""
+    """numpy arrays by name (numpy.savez), a column for each; x_train, x_test … give splits. Never pickled objects.
 
-    description = "numpy arrays by name (numpy.savez); x_train, x_test … give splits; never pickled objects"
+    uint8 arrays (rows, height, width) or (rows, height, width, 1, 3 or 4) are pictures.
+    """
 
     target: str | None = option(optional(text()), default=None,
                                 doc="the target's array; default: y, label, target or classes if there is one")

@@ -24,8 +24,6 @@ class Impute(Transform):
     `indicator` adds a column that is 1 where the value was missing.
     """
 
-    description = "fills missing values"
-
     strategy: str = option(choice("mean", "median", "most_frequent", "constant"), default="mean")
     value: float | str | None = option(optional(either(number(), text(limits.MAX_TEXT))), default=None,
                                        doc="for the strategy constant: a number, or a text for categories")

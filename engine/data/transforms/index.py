@@ -19,8 +19,6 @@ from engine.options import choice, option
 class Index(Transform):
     """Categories, or integers of few distinct values when named, to 0 … count - 1. None may be missing."""
 
-    description = "a column of categories becomes one number, the category's place"
-
     unknown: str = option(choice("error", "extra"), default="error",
                           doc="a category that the dataset does not have: refused when predicting, or `count`")
 

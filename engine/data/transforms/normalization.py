@@ -26,8 +26,6 @@ class Normalization(Transform):
     A number of a table column has moments of its own; a picture's channels have theirs, over all pixels.
     """
 
-    description = "(x - mean) / standard deviation, both of the training split unless given"
-
     mean: float | tuple[float, ...] | None = option(optional(either(number(), sequence(number(), 1, 65_536))),
                                                     default=None, doc="instead of the training split's")
     variance: float | tuple[float, ...] | None = option(optional(either(number(minimum=0),

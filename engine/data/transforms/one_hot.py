@@ -17,12 +17,10 @@ from engine.options import choice, option
 @registry.register("transform")
 @dataclass(frozen=True, kw_only=True)
 class OneHot(Transform):
-    """Categories, or integers of few distinct values when named, to (categories,).
+    """Categories, or integers of few distinct values when named, to one 0 or 1 for each category.
 
     The categories are the whole dataset's, so that the shape is known before training.
     """
-
-    description = "a column of categories becomes one 0 or 1 for each category"
 
     unknown: str = option(choice("zeros", "error"), default="zeros",
                           doc="what a category that the dataset does not have becomes when predicting")

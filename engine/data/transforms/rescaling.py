@@ -16,9 +16,7 @@ from engine.options import number, option
 @registry.register("transform")
 @dataclass(frozen=True, kw_only=True)
 class Rescaling(Transform):
-    """As Keras 3's layer of this name. Numbers and pictures; missing values stay missing."""
-
-    description = "x * scale + offset"
+    """x * scale + offset, as Keras 3's layer of this name. Numbers and pictures; missing values stay missing."""
 
     scale: float = option(number(), doc="factor")
     offset: float = option(number(), default=0.0, doc="added after the multiplication")

@@ -219,6 +219,15 @@ def test_bad_raw_examples_are_refused(take, raw, code):
     assert caught.value.code == code
 
 
+def test_new_pictures_are_cropped_to_the_middle(digits):
+    prepared = run(digits, {"augmentation": [{"type": "RandomCrop", "height": 6, "width": 5}]})
+    images = prepared.inputs["image"]
+    assert images.shape == (1797, 8, 8, 1)
+    assert prepared.preprocessing["inputs"]["image"]["shape"] == [6, 5, 1]
+    result = apply_preprocessing(through_json(prepared), images)["image"]
+    np.testing.assert_array_equal(result, images[:, 1:7, 1:6])
+
+
 def test_raw_pictures_must_be_bytes(digits):
     preprocessing = run(digits).preprocessing
     for raw, code in ((np.full((2, 8, 8, 1), 0.5), "input_value"), (np.full((2, 8, 8, 1), 256), "input_value"),
@@ -239,6 +248,7 @@ def test_a_dataset_whose_files_are_not_the_manifests_is_refused(take, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_cifar_is_ingested_within_its_time_and_memory(shared_cifar, tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
