@@ -25,6 +25,7 @@ from store.errors import BlobGone, Conflict, IdempotencyMismatch, NotFound, Quot
 MEDIA_TYPE = "application/problem+json"
 MAXIMUM_ERRORS = 50
 
+
 @dataclass(frozen=True)
 class Fault:
     """One place of a request: a JSON Pointer into its body, or the name of a query parameter, form part or header."""

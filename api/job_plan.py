@@ -81,7 +81,8 @@ def _ready_manifest(session: Session, project_id: str, dataset_id: str) -> Mappi
 def _understand(body: JobCreate, resolved: ResolvedModel, manifest: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: getattr(body, name) for name in BLOCKS if name in body.model_fields_set}
     document = {"model": resolved.definition, **given}
-    return dict(definition.parse_job(document, manifest).to_json())
+    job = definition.parse_job(document, manifest)
+    return {**job.to_json(), "warnings": list(job.warnings)}
 
 
 def _admit(spec: Mapping[str, Any], settings: Settings) -> None:

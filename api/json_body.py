@@ -1,13 +1,14 @@
 """The one reader of JSON that users send: limits on bytes, depth and numbers, and a JSON Pointer for every fault.
 
-The C parser of the standard library builds the document; its hooks put a `Refused` where a value cannot be taken, and
-one iterative walk then finds those, with their pointers. Nothing here recurses over what the user sent.
+The C parser of the standard library builds the document; its hooks put a `Refused` where a value cannot be taken. Only
+if there is one does a second walk look for the places. Nothing here recurses over what the user sent.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,19 +20,18 @@ MAXIMUM_FAULTS = 20
 MAXIMUM_NUMBER_CHARACTERS = 100
 INTEGER_BITS = 64
 
+_TEXT = "Unicode text, received U+0000 or half of a surrogate pair"
+
+Place = tuple["Place", str | int] | None
+"""Where a value stands: its parent's place and its key there. Written out only for a fault."""
+
 
 @dataclass(frozen=True)
 class Refused:
-    """Stands in the parsed document where a value was that is not accepted."""
+    """Stands in the parsed document where a value was that is not accepted. `key` is one that its object repeats."""
 
     reason: str
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """Stands for an object that names a key twice."""
-
-    key: str
+    key: str | None = None
 
 
 def parse(raw: bytes, *, pointer: str = "") -> Any:
@@ -44,13 +44,14 @@ def parse(raw: bytes, *, pointer: str = "") -> Any:
     except UnicodeDecodeError as error:
         detail = f"expected JSON in UTF-8, received other bytes at offset {error.start}"
         raise Problem(400, "invalid_json", detail) from None
+    hooks = _Hooks()
     try:
         document = json.loads(
             text,
-            object_pairs_hook=_read_object,
-            parse_int=_read_integer,
-            parse_float=_read_float,
-            parse_constant=_read_constant,
+            object_pairs_hook=hooks.read_object,
+            parse_int=hooks.read_integer,
+            parse_float=hooks.read_float,
+            parse_constant=hooks.read_constant,
         )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
@@ -58,9 +59,13 @@ def parse(raw: bytes, *, pointer: str = "") -> Any:
         raise Problem(400, "invalid_json", detail) from None
     except RecursionError:
         raise _too_deep(pointer) from None
-    faults = _find_faults(document, pointer)
-    if faults:
-        raise Problem(422, "invalid_json", "the document holds values that are not accepted", errors=faults)
+    if _is_too_deep(document):
+        raise _too_deep(pointer)
+    # Text that came without an escape can hold neither of the two things that are refused in it.
+    if hooks.refused or "\\u" in text:
+        faults = [fault for fault, _ in zip(_find_faults(document, pointer), range(MAXIMUM_FAULTS), strict=False)]
+        if faults:
+            raise Problem(422, "invalid_json", "the document holds values that are not accepted", errors=faults)
     return document
 
 
@@ -74,67 +79,90 @@ def _too_deep(pointer: str) -> Problem:
     return Problem(422, "invalid_json", detail, errors=[Fault(detail, pointer=pointer)])
 
 
-def _read_object(pairs: list[tuple[str, Any]]) -> Any:
-    document = dict(pairs)
-    if len(document) == len(pairs):
-        return document
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            return Repeated(key)
-        seen.add(key)
-    raise AssertionError("a dictionary is shorter than its pairs only if a key repeats")
+class _Hooks:
+    """Called by the parser for every object and number; remembers whether it refused one."""
+
+    def __init__(self) -> None:
+        self.refused = False
+
+    def read_object(self, pairs: list[tuple[str, Any]]) -> Any:
+        document = dict(pairs)
+        if len(document) == len(pairs):
+            return document
+        seen: set[str] = set()
+        repeated = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        return self._refuse("expected every key once, received this one twice", repeated)
+
+    def read_integer(self, text: str) -> int | Refused:
+        if len(text) <= 20 and (value := int(text)).bit_length() < INTEGER_BITS:
+            return value
+        digits = len(text.lstrip("-"))
+        return self._refuse(f"expected an integer of {INTEGER_BITS} bits, received one of {digits} digits")
+
+    def read_float(self, text: str) -> float | Refused:
+        if len(text) > MAXIMUM_NUMBER_CHARACTERS:
+            return self._refuse(
+                f"expected a number of at most {MAXIMUM_NUMBER_CHARACTERS} characters, received {len(text)}"
+            )
+        value = float(text)
+        if math.isfinite(value):
+            return value
+        return self._refuse("expected a finite number, received one beyond a double's range")
+
+    def read_constant(self, name: str) -> Refused:
+        return self._refuse(f"expected a finite number, received {name}")
+
+    def _refuse(self, reason: str, key: str | None = None) -> Refused:
+        self.refused = True
+        return Refused(reason, key)
 
 
-def _read_integer(text: str) -> int | Refused:
-    if len(text) <= 20 and (value := int(text)).bit_length() < INTEGER_BITS:
-        return value
-    return Refused(f"expected an integer of {INTEGER_BITS} bits, received one of {len(text.lstrip('-'))} digits")
+def _is_too_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(MAXIMUM_DEPTH):
+        level = [
+            item
+            for value in level
+            if isinstance(value, (dict, list))
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
 
 
-def _read_float(text: str) -> float | Refused:
-    if len(text) > MAXIMUM_NUMBER_CHARACTERS:
-        return Refused(f"expected a number of at most {MAXIMUM_NUMBER_CHARACTERS} characters, received {len(text)}")
-    value = float(text)
-    return value if math.isfinite(value) else Refused("expected a finite number, received one beyond a double's range")
-
-
-def _read_constant(name: str) -> Refused:
-    return Refused(f"expected a finite number, received {name}")
-
-
-def _find_faults(document: Any, pointer: str) -> list[Fault]:
-    """Every refused value in the document's order, at most `MAXIMUM_FAULTS`. Raises Problem if it is too deep."""
-    faults: list[Fault] = []
-    waiting: list[tuple[Any, str, int]] = [(document, pointer, 1)]
-    while waiting and len(faults) < MAXIMUM_FAULTS:
-        value, at, depth = waiting.pop()
-        if depth > MAXIMUM_DEPTH:
-            raise _too_deep(at)
+def _find_faults(document: Any, pointer: str) -> Iterator[Fault]:
+    """Every refused value, in the document's order."""
+    waiting: list[tuple[Any, Place]] = [(document, None)]
+    while waiting:
+        value, place = waiting.pop()
         if isinstance(value, Refused):
-            faults.append(Fault(value.reason, pointer=at))
-        elif isinstance(value, Repeated):
-            where = pointer_to(at, _shown(value.key))
-            faults.append(Fault("expected every key once, received this one twice", pointer=where))
+            where = place if value.key is None else (place, value.key)
+            yield Fault(value.reason, pointer=_write(where, pointer))
         elif isinstance(value, str):
-            if not _storable(value):
-                faults.append(Fault("expected Unicode text, received U+0000 or half of a surrogate pair", pointer=at))
+            if not _is_storable(value):
+                yield Fault(f"expected {_TEXT}", pointer=_write(place, pointer))
         elif isinstance(value, dict):
-            bad = next((key for key in value if not _storable(key)), None)
-            if bad is not None:
-                faults.append(
-                    Fault(
-                        "expected a key of Unicode text, received U+0000 or half of a surrogate pair",
-                        pointer=pointer_to(at, _shown(bad)),
-                    )
-                )
-            waiting += [(item, pointer_to(at, _shown(key)), depth + 1) for key, item in reversed(value.items())]
+            for key in value:
+                if not _is_storable(key):
+                    yield Fault(f"expected a key of {_TEXT}", pointer=_write((place, key), pointer))
+            waiting += [(item, (place, key)) for key, item in reversed(value.items())]
         elif isinstance(value, list):
-            waiting += [(item, pointer_to(at, index), depth + 1) for index, item in reversed(list(enumerate(value)))]
-    return faults
+            waiting += [(value[index], (place, index)) for index in range(len(value) - 1, -1, -1)]
 
 
-def _storable(text: str) -> bool:
+def _write(place: Place, pointer: str) -> str:
+    """The JSON Pointer of a place, below that of the document."""
+    keys: list[str | int] = []
+    while place is not None:
+        place, key = place
+        keys.append(key if isinstance(key, int) or _is_storable(key) else _escape(key))
+    for key in reversed(keys):
+        pointer = pointer_to(pointer, key)
+    return pointer
+
+
+def _is_storable(text: str) -> bool:
     """Whether both databases hold this text: PostgreSQL has no U+0000, and half a surrogate pair has no UTF-8."""
     try:
         return b"\x00" not in text.encode()
@@ -142,5 +170,5 @@ def _storable(text: str) -> bool:
         return False
 
 
-def _shown(key: str) -> str:
-    return key if _storable(key) else key.replace("\x00", "\\u0000").encode("ascii", "backslashreplace").decode()
+def _escape(key: str) -> str:
+    return key.replace("\x00", "\\u0000").encode("ascii", "backslashreplace").decode()

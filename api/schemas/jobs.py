@@ -75,6 +75,7 @@ class JobAnswer(Answer):
     training: Document
     checkpoints: Document
     resources: Document
+    warnings: list[str]
     metadata: dict[str, str]
     links: dict[str, str]
 
@@ -105,6 +106,7 @@ def to_job(row: Job) -> JobAnswer:
         training=spec["training"],
         checkpoints=spec["checkpoints"],
         resources=spec["resources"],
+        warnings=spec.get("warnings", []),
         metadata=row.labels,
         links={"self": path, **{name: f"{path}/{name}" for name in ("events", "metrics", "checkpoints", "weights")}},
     )

@@ -87,10 +87,6 @@ def test_ready_only_when_everything_can_be_reached(sqlite_database):
         time.sleep(0.25)
         answer = httpx.get(server.url + "/readyz")
         assert (answer.status_code, answer.json()["status"]) == (200, "ready")
-        began = time.monotonic()
-        for _ in range(50):
-            assert httpx.get(server.url + "/readyz").status_code == 200
-        assert (time.monotonic() - began) / 50 < 0.05
     with running(sqlite_database, broker_url="redis+socket:///nowhere/broker.sock") as server:
         checks = httpx.get(server.url + "/readyz").json()["checks"]
         assert checks == {"database": "ok", "worker": "ok", "broker": "unreachable"}
@@ -102,3 +98,14 @@ def test_a_broker_that_is_away_does_not_hold_readiness_up(sqlite_database, url):
         began = time.monotonic()
         assert httpx.get(server.url + "/readyz").status_code == 503
         assert time.monotonic() - began < 3
+
+
+def test_readiness_is_looked_up_a_few_times_a_second_however_often_it_is_asked(sqlite_server, monkeypatch):
+    health = sqlite_server.app.state.service.health
+    looked = []
+    check = health._check_database
+    monkeypatch.setattr(health, "_check_database", lambda: looked.append(1) or check())
+    began = time.monotonic()
+    for _ in range(100):
+        sqlite_server.http.get("/readyz")
+    assert len(looked) <= 1 + (time.monotonic() - began) / 0.2
