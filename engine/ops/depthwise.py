@@ -37,7 +37,7 @@ def _repeated(x: Value, multiplier: int) -> tuple[list[KernelRequest], Value]:
 
 @op("depthwise_conv2d")
 class DepthwiseConv2D(Op):
-    """x (batch, h, w, c) and kernel (kh, kw, c, multiplier) give (batch, h', w', c * multiplier), each channel alone."""
+    """x (batch, h, w, c), kernel (kh, kw, c, multiplier) -> (batch, h', w', c * multiplier), each channel alone."""
 
     samples = (*(Sample(SHAPES, settings) for settings in SETTINGS),
                Sample(((2, 6, 6, 19), (3, 3, 19, 1))),
