@@ -51,6 +51,7 @@ def test_an_upload_of_many_chunks_is_stored_byte_for_byte(server):
     with server.database.read() as session:
         blob = DatasetRepository(session).get(server.project_id, dataset["id"]).source_blob
     assert dataset["sha256"] == hashlib.sha256(content).hexdigest()
+    assert blob is not None
     assert b"".join(read_blob(server.database, blob)) == content
     server.http.delete(f"/v1/datasets/{dataset['id']}")
 

@@ -104,7 +104,12 @@ def test_readiness_is_looked_up_a_few_times_a_second_however_often_it_is_asked(s
     health = sqlite_server.app.state.service.health
     looked = []
     check = health._check_database
-    monkeypatch.setattr(health, "_check_database", lambda: looked.append(1) or check())
+
+    def count():
+        looked.append(1)
+        return check()
+
+    monkeypatch.setattr(health, "_check_database", count)
     began = time.monotonic()
     for _ in range(100):
         sqlite_server.http.get("/readyz")

@@ -8,18 +8,21 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import save
 
+from engine.formats import Metadata, weights_format
 from store.repositories.metrics import MetricPoint
 from store.repositories.running_jobs import RunningJobRepository
 from tests.api.work import claim, finish, new_job, publish, ready_dataset
 
 KERNEL = np.arange(2_000_000, dtype=np.float32).reshape(2, 1_000_000)
-FORMAT = {"format": "stoker"}
 
 
-def weights(step):
-    return save({"dense/kernel": KERNEL * step, "dense/bias": np.zeros(4, np.float32)}, metadata=FORMAT)
+def weights(step, folder):
+    path = folder / f"{step}.safetensors"
+    metadata = Metadata(definition={}, preprocessing={}, classes=("even", "odd"), engine_version="1")
+    tensors = {"dense/kernel": KERNEL * step, "dense/bias": np.zeros(4, np.float32)}
+    weights_format("safetensors").write(path, tensors, metadata)
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +31,11 @@ def dataset(server):
 
 
 @pytest.fixture(scope="module")
-def trained(server, dataset):
+def trained(server, dataset, tmp_path_factory):
     """A job with three checkpoints, the second of them the best; (job, checkpoints, files)."""
     job = new_job(server.http, dataset, checkpoints={"monitor": "val_loss"})
     row = claim(server.database, job["id"])
-    files = [weights(step) for step in (1, 2, 3)]
+    files = [weights(step, tmp_path_factory.mktemp("weights")) for step in (1, 2, 3)]
     rows = [publish(server.database, row, step, files[step - 1], best=step == 2) for step in (1, 2, 3)]
     finish(server.database, row, "succeeded")
     return job, rows, files

@@ -113,9 +113,17 @@ def publish(
     database: Database, job: Job, step: int, weights: bytes, *, best: bool = False, keep_last: int = 9
 ) -> Checkpoint:
     """A checkpoint of a claimed job."""
-    files = {"weights": stored(database, weights), "state": stored(database, b"state %d" % step)}
+    writer, state = stored(database, weights), stored(database, b"state %d" % step)
     metrics = {"loss": 1.0 / step}
     with database.write() as session:
         return CheckpointRepository(session).publish(
-            job.id, job.token, **files, step=step, epoch=1, metrics=metrics, best=best, keep_last=keep_last
+            job.id,
+            job.token,
+            weights=writer,
+            state=state,
+            step=step,
+            epoch=1,
+            metrics=metrics,
+            best=best,
+            keep_last=keep_last,
         )
