@@ -22,7 +22,8 @@ class LocalServer:
     """Started on entering, stopped on leaving; `url` and `data_dir` are what a client needs.
 
     Leaving raises RuntimeError when the server did not stop cleanly or left a process behind. The directory is removed
-    then; after an exception it stays, for its logs.
+    then; after an exception it stays, for its logs. SIGTERM ends the script as Ctrl-C does, so that the server is stopped
+    then too.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class LocalServer:
         )
 
     def __enter__(self) -> Self:
+        self._handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
         timer = threading.Timer(READY_SECONDS, self._process.kill)
         timer.start()
         assert self._process.stdout is not None
@@ -53,6 +55,7 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        signal.signal(signal.SIGTERM, self._handler)
         self._process.send_signal(signal.SIGTERM)
         try:
             code = self._process.wait(STOP_SECONDS)

@@ -34,7 +34,7 @@ def test_the_walk_runs(walk: Path) -> None:
     for expected in (
         '"parameters"',                                  # the dry run
         "event: done",                                   # the stream
-        "['inside', 'outside'] [[",                      # the prediction
+        "('inside', 'outside') [[",                      # the prediction
         "succeeded",                                     # the client
         '"pointer": "/model/layers/0/units"',            # the fault
     ):  # fmt: skip
