@@ -177,8 +177,8 @@ class _Resolver:
         shape = tuple(feature["shape"])
         if feature["type"] == "text":
             self._fault(self._at("features"), "columns of numbers, categories or pictures",
-                        f"{show(name)}, which has {profile['distinct']} different texts or long ones; "
-                        "list the features without it")
+                        f"{show(name)}, which is free text (long, or too many different ones); list the features "
+                        "without it")
             return Part(name=name, source=name, kind="numeric", shape=())
         if feature["type"] == "category":
             return Part(name=name, source=name, kind="category", shape=(), values=tuple(feature["categories"]),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from engine.data import limits
@@ -83,19 +84,20 @@ class Sample:
 class Writer:
     """Makes the dataset's files in one folder, under names that no user chose."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, upload_bytes: int) -> None:
         self.folder = folder
+        self._allowed = min(limits.MAX_STORED_BYTES, max(limits.FREE_DECODED_BYTES, limits.MAX_DECODED * upload_bytes))
         self._open: list[ArrayFile] = []
         self._bytes = 0
 
     def file(self, name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> ArrayFile:
         """A new array file `<name>.npy` of `shape` (rows, …)."""
+        self._bytes += math.prod(shape) * np.dtype(dtype).itemsize
+        if self._bytes > self._allowed:
+            raise DataError("dataset_too_large", f"expected at most {self._allowed} bytes of decoded columns, "
+                            f"received {self._bytes}")
         array = ArrayFile(self.folder / f"{name}.npy", dtype, shape)
         self._open.append(array)
-        self._bytes += math.prod(shape) * array.dtype.itemsize
-        if self._bytes > limits.MAX_STORED_BYTES:
-            raise DataError("dataset_too_large", f"expected at most {limits.MAX_STORED_BYTES} bytes of decoded "
-                            f"columns, received {self._bytes}")
         return array
 
     def finish(self) -> list[dict[str, Any]]:

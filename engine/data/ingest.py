@@ -56,7 +56,7 @@ def ingest(source: Path, output: Path, *, format: str | None = None, options: Ma
     except DefinitionError as error:
         fault = error.faults[0]
         raise DataError("invalid_options", fault.detail, where=fault.pointer) from None
-    writer = Writer(output)
+    writer = Writer(output, source.stat().st_size)
     try:
         contents = reader.read(source, writer, progress)
         files = writer.finish()
@@ -81,5 +81,5 @@ def _manifest(name: str, contents: Contents, files: list[dict[str, Any]], output
         start += count
     return {"format": name, "examples": contents.examples, "features": features, "target": contents.target,
             "classes": None if contents.classes is None else list(contents.classes), "splits": splits,
-            "warnings": contents.warnings, "profile": profile(features, columns, splits),
+            "warnings": contents.warnings, "profile": profile(features, columns, splits, contents.target),
             "preview": preview(features, columns, spread=contents.spread_preview), "files": files}

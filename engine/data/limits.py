@@ -19,8 +19,13 @@ MAX_PIXELS = 64 << 20
 """Width times height of one image."""
 MAX_CLASSES = 10_000
 """Classes of an image folder, and distinct texts of a category column; a column with more is free text."""
+MAX_CATEGORY_CHARACTERS = 8 << 20
+"""Distinct texts of all category columns together; the column that would go beyond it becomes free text."""
 MAX_LISTED_VALUES = 1_000
 """Distinct values of an integer column that a profile lists, so that it may serve as classes or be one-hot."""
+LISTED_IN_ALL = 200_000
+FEWEST_LISTED = 20
+"""Many columns share what all profiles may list, but each may list so many."""
 
 MAX_HEADER_BYTES = 4096
 """An .npy file's header; numpy itself writes 118 bytes for anything but structured types."""
@@ -40,7 +45,11 @@ MAX_WIDTH = 65_536
 """Numbers an example may have in one input made of table columns."""
 MAX_STORED_BYTES = 256 << 30
 """All columns of a dataset, decoded."""
+FREE_DECODED_BYTES = 4 << 30
+"""What any upload may be decoded to, however small it is."""
+MAX_DECODED = 200
+"""Beyond that, what an upload may be decoded to for each byte of its own."""
 PREVIEW_EXAMPLES = 100
-PREVIEW_COLUMNS = 200
+PREVIEW_COLUMNS = 100
 CHUNK_BYTES = 8 << 20
 """What is held of a column at a time."""

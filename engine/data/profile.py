@@ -17,19 +17,23 @@ Splits = Mapping[str, Sequence[int]]
 LISTED_NUMBERS = 64
 
 
-def profile(features: Sequence[Mapping[str, Any]], columns: Mapping[str, Array], splits: Splits) -> dict[str, Any]:
-    """A profile for every stored column, by its name."""
+def profile(features: Sequence[Mapping[str, Any]], columns: Mapping[str, Array], splits: Splits,
+            target: str | None) -> dict[str, Any]:
+    """A profile for every column, by its name. Many columns list fewer distinct values each, the target never."""
+    listed = limits.LISTED_IN_ALL // max(1, len(features))
+    listed = max(limits.FEWEST_LISTED, min(limits.MAX_LISTED_VALUES, listed))
     profiles: dict[str, Any] = {}
     for feature in features:
         column = columns.get(feature["name"])
+        own = limits.MAX_LISTED_VALUES if feature["name"] == target else listed
         if column is None:
-            profiles[feature["name"]] = {"count": splits_end(splits), "distinct": f"more than {limits.MAX_CLASSES}"}
+            profiles[feature["name"]] = {"count": splits_end(splits)}
         elif feature["type"] == "category":
-            profiles[feature["name"]] = _categories(column, feature["categories"], splits)
+            profiles[feature["name"]] = _categories(column, feature["categories"], splits, listed)
         elif column.dtype == np.uint8:
-            profiles[feature["name"]] = {**_bytes(column), **_values(column, splits)}
+            profiles[feature["name"]] = {**_bytes(column), **_values(column, splits, own)}
         else:
-            profiles[feature["name"]] = {**_numbers(column), **_values(column, splits)}
+            profiles[feature["name"]] = {**_numbers(column), **_values(column, splits, own)}
     return profiles
 
 
@@ -38,17 +42,17 @@ def splits_end(splits: Splits) -> int:
     return max(stop for _, stop in splits.values())
 
 
-def _categories(column: Array, names: Sequence[str], splits: Splits) -> dict[str, Any]:
+def _categories(column: Array, names: Sequence[str], splits: Splits, listed: int) -> dict[str, Any]:
     counts = {split: np.bincount(np.asarray(column[start:stop]) + 1, minlength=len(names) + 1)
               for split, (start, stop) in splits.items()}
     total = np.sum(list(counts.values()), axis=0)
-    shown = np.argsort(-total[1:], kind="stable")[:limits.MAX_LISTED_VALUES]
+    shown = np.argsort(-total[1:], kind="stable")[:listed]
     return {"count": len(column) - int(total[0]), "missing": int(total[0]), "distinct": len(names),
             "classes": {names[code]: int(total[code + 1]) for code in shown},
             "splits": {split: {names[code]: int(count[code + 1]) for code in shown} for split, count in counts.items()}}
 
 
-def _values(column: Array, splits: Splits) -> dict[str, Any]:
+def _values(column: Array, splits: Splits, listed: int) -> dict[str, Any]:
     """The distinct values of a column of integers or booleans, if they are few enough to be classes."""
     if column.dtype.kind == "f" or column.size != len(column):
         return {}
@@ -59,8 +63,8 @@ def _values(column: Array, splits: Splits) -> dict[str, Any]:
             values, numbers = np.unique(np.asarray(column[start:stop][chunk]), return_counts=True)
             counts[split].update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
             distinct.update(counts[split])
-            if len(distinct) > limits.MAX_LISTED_VALUES:
-                return {"distinct": f"more than {limits.MAX_LISTED_VALUES}"}
+            if len(distinct) > listed:
+                return {"distinct": f"more than {listed}"}
     ordered = sorted(distinct)
     return {"distinct": len(ordered),
             "classes": {str(int(value)): sum(count[value] for count in counts.values()) for value in ordered},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,30 +26,57 @@ _INTEGERS = re.compile(r"(?:[+-]?[0-9]{1,18}\0)*+")
 _NUMBERS = re.compile(rf"(?:(?:{NUMBER.pattern}|{_INFINITY})\0)*+")
 
 
+@dataclass
+class Budget:
+    """The characters that the category columns of a table may have left."""
+
+    characters: int = limits.MAX_CATEGORY_CHARACTERS
+
+
 class Inference:
     """Reads a column's values, block by block, and then knows its type."""
 
-    def __init__(self, missing_texts: frozenset[str], wanted: str | None) -> None:
+    def __init__(self, missing_texts: frozenset[str], wanted: str | None, budget: Budget) -> None:
         self._missing_texts = missing_texts
         self._wanted = wanted
+        self._budget = budget
         self._boolean = self._integer = self._number = True
         self._distinct: set[str] | None = set()
         self.rows = 0
         self.missing = 0
+        self.late = False
+        """Numbers came before the first text and were not collected: `collect` must see all values again."""
 
     def feed(self, values: Sequence[str]) -> None:
         """Take the next values into account."""
         present = [value for value in values if value not in self._missing_texts]
+        earlier = self.rows - self.missing
         self.rows += len(values)
         self.missing += len(values) - len(present)
         joined = "".join(f"{value}\0" for value in present)
         self._boolean = self._boolean and _BOOLEANS.fullmatch(joined) is not None
         self._integer = self._integer and _INTEGERS.fullmatch(joined) is not None
         self._number = self._number and (self._integer or _NUMBERS.fullmatch(joined) is not None)
-        if self._distinct is not None:
-            self._distinct.update(present)
-            if len(self._distinct) > limits.MAX_CLASSES or max(map(len, present), default=0) > limits.MAX_TEXT:
-                self._distinct = None
+        if self._is_text:
+            self.late = self.late or (not self._distinct and earlier > 0)
+            self.collect(values)
+
+    @property
+    def _is_text(self) -> bool:
+        """As far as is known; distinct numbers are not collected, since a table may have a hundred million."""
+        return self._wanted == "category" or (self._wanted is None and not (self._boolean or self._number))
+
+    def collect(self, values: Sequence[str]) -> None:
+        """Add to the categories."""
+        if self._distinct is None:
+            return
+        new = set(values) - self._missing_texts - self._distinct
+        self._distinct |= new
+        self._budget.characters -= sum(map(len, new))
+        if len(self._distinct) > limits.MAX_CLASSES or max(map(len, new), default=0) > limits.MAX_TEXT \
+                or self._budget.characters < 0:
+            self._budget.characters += sum(map(len, self._distinct))
+            self._distinct = None
 
     @property
     def type(self) -> str:

@@ -17,7 +17,7 @@ from engine.data.format import SPLIT_NAMES, SPLITS, Column, Contents, Format, Pr
 from engine.data.npy import MAGIC, ArrayFile
 from engine.data.readers import mapping
 from engine.data.rows import DELIMITERS, Block, Table
-from engine.data.types import MISSING, TYPES, Conversion, Inference
+from engine.data.types import MISSING, TYPES, Budget, Conversion, Inference
 from engine.errors import DataError, nearest, show
 from engine.options import choice, option, optional, sequence, text
 
@@ -59,13 +59,15 @@ class Csv(Format):
                 raise DataError("unknown_column", f"expected one of the header's names, received {show(name)}"
                                 f"{nearest(name, table.names)}", where="options")
         texts = frozenset(("", *self.missing))
-        inferred = {name: Inference(texts, self.types.get(name)) for name in table.names if name != self.split}
+        budget = Budget(limits.MAX_CATEGORY_CHARACTERS)
+        inferred = {name: Inference(texts, self.types.get(name), budget) for name in table.names if name != self.split}
         counts: Counter[str] = Counter()
         for block in table.blocks(lambda read: progress(read, 2 * table.bytes)):
             counts.update(self._splits(table, block))
             for name, values in zip(table.names, block.columns, strict=True):
                 if name != self.split:
                     inferred[name].feed(values)
+        _collect_late(table, inferred)
         splits = {split: counts[split] for split in SPLITS if counts[split]}
         if not splits or not inferred:
             raise DataError("no_examples", "expected at least one row of values, received none")
@@ -121,6 +123,15 @@ class Csv(Format):
                        columns={"name": "category", "note": "category"}),
                 Sample(name="split column", filename="x.csv", content=lambda: divided, options={"split": "part"},
                        splits={"train": 2, "validation": 1, "test": 1}, columns={"x": "integer", "y": "category"}))
+
+
+def _collect_late(table: Table, inferred: Mapping[str, Inference]) -> None:
+    """Once more through the file for columns whose first blocks looked like numbers."""
+    late = [name for name, column in inferred.items() if column.late and column.type == "category"]
+    if late:
+        for block in table.blocks():
+            for name in late:
+                inferred[name].collect(block.columns[table.names.index(name)])
 
 
 def _report(progress: ProgressFunction, before: int, passes: int, total: int, read: int) -> None:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data import limits
+from engine.data import rows as rows_module
 from engine.data.rows import Table
-from engine.data.types import Conversion, Inference
+from engine.data.types import Budget, Conversion, Inference
 from engine.errors import DataError
 
 
@@ -103,6 +104,30 @@ def test_free_text_is_known_but_not_stored(take, monkeypatch):
     dataset = take(content, "x.csv")
     assert types(dataset) == {"id": ("text", "int32"), "note": ("text", "int32"), "y": ("integer", "int64")}
     assert list(dataset.columns) == ["y"]
+
+
+def test_a_text_after_many_numbers_makes_a_column_of_categories(take, monkeypatch):
+    monkeypatch.setattr(rows_module, "BLOCK_CELLS", 8)
+    dataset = take("a,b,c\n" + "".join(f"{n % 7},{n},true\n" for n in range(50)) + "x,,maybe\n", "x.csv")
+    assert types(dataset) == {"a": ("category", "int32"), "b": ("integer", "float64"), "c": ("category", "int32")}
+    assert dataset.manifest["features"][0]["categories"] == [*"0123456", "x"]
+    np.testing.assert_array_equal(dataset.columns["a"], [*(n % 7 for n in range(50)), 7])
+    np.testing.assert_array_equal(dataset.columns["c"], [1] * 50 + [0])
+
+
+def test_categories_of_all_columns_are_bounded_together(take, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_CATEGORY_CHARACTERS", 300)
+    dataset = take("a,b,c\n" + "".join(f"a{n},b{n},{'xy'[n % 2]}\n" for n in range(80)), "x.csv")
+    assert [feature["type"] for feature in dataset.manifest["features"]] == ["category", "text", "category"]
+
+
+def test_many_columns_list_fewer_values_each_but_the_target_does_not(take, monkeypatch):
+    monkeypatch.setattr(limits, "LISTED_IN_ALL", 90)
+    content = "a,b,y\n" + "".join(f"{n % 30},{n % 40},{n % 40}\n" for n in range(100))
+    profile = take(content, "x.csv", target="y").manifest["profile"]
+    assert len(profile["a"]["classes"]) == 30
+    assert profile["b"]["distinct"] == "more than 30"
+    assert len(profile["y"]["classes"]) == 40
 
 
 @pytest.mark.parametrize(("content", "code", "where"), [
@@ -202,7 +227,7 @@ def test_what_csv_writes_comes_back(tmp_path_factory, rows, delimiter, line_end)
     blocks = list(table.blocks())
     for place in range(4):
         values = [value for block in blocks for value in block.columns[place]]
-        inference = Inference(frozenset([""]), "category" if place < 2 else None)
+        inference = Inference(frozenset([""]), "category" if place < 2 else None, Budget())
         inference.feed(values)
         converted = Conversion("x", inference, frozenset([""]))(values, range(len(values)))
         if place < 2:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from engine.data import limits
 from engine.errors import DataError
 
 from .conftest import picture, zipped
@@ -161,6 +162,11 @@ def test_palettes_with_transparency_and_cmyk_jpegs_are_read(take):
 def test_bad_pictures_are_refused_by_name(take, name, content, code):
     error = refused(take, {"a/0.png": picture(), f"b/{name}": content()}, code)
     assert error.where == f"entry 'b/{name}'"
+
+
+def test_pictures_that_decode_to_far_more_than_the_upload_are_refused(take, monkeypatch):
+    monkeypatch.setattr(limits, "FREE_DECODED_BYTES", 1 << 20)
+    refused(take, {f"a/{number}.png": picture((1000, 1000)) for number in range(9)}, "dataset_too_large")
 
 
 def test_a_text_bomb_is_refused(take):
