@@ -22,8 +22,8 @@ class LocalServer:
     """Started on entering, stopped on leaving; `url` and `data_dir` are what a client needs.
 
     Leaving raises RuntimeError when the server did not stop cleanly or left a process behind. The directory is removed
-    then; after an exception it stays, for its logs. SIGTERM ends the script as Ctrl-C does, so that the server is stopped
-    then too.
+    then; after an exception it stays, for its logs. SIGTERM ends the script as Ctrl-C does, so that the server is
+    stopped then too.
     """
 
     def __init__(self) -> None:
