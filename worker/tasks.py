@@ -26,7 +26,9 @@ def kind_of_work(queue: str) -> type[Work[Any]]:
     """The work of a queue. Training loads the engine's compiler, ingest does not."""
     if queue == "training":
         from worker.execute import Training
+        from worker.preload import preload
 
+        preload()
         return Training
     from worker.ingest import Ingest
 

@@ -45,7 +45,7 @@ def spec(stack: Stack, dataset: str, *, epochs: int = 4, **more: Any) -> dict[st
             "metrics": ["accuracy"],
             "seed": 7,
         },
-        "checkpoints": {"every_steps": 5, "keep_last": 2, **more.pop("checkpoints", {})},
+        "checkpoints": {"every_steps": 10, "keep_last": 2, **more.pop("checkpoints", {})},
         "resources": more.pop("resources", {}),
     }
     manifest = stack.dataset(dataset).manifest

@@ -155,7 +155,7 @@ class Stack:
         with self.database.read() as session:
             return [attempt.outcome for attempt in AttemptRepository(session).list(job)]
 
-    def until(self, look: Callable[[], T | None], seconds: float = 30.0) -> T:
+    def until(self, look: Callable[[], T | None], seconds: float = 90.0) -> T:
         """What `look` returns once it is true; the processes' log if it never is."""
         deadline = time.monotonic() + seconds
         while not (found := look()):
@@ -163,7 +163,7 @@ class Stack:
             time.sleep(0.02)
         return found
 
-    def until_status(self, job: str, *statuses: str, seconds: float = 60.0) -> Job:
+    def until_status(self, job: str, *statuses: str, seconds: float = 90.0) -> Job:
         """The job once it has one of these statuses; at once an error if it has ended otherwise."""
 
         def look() -> Job | None:
@@ -176,7 +176,7 @@ class Stack:
 
         return self.until(look, seconds)
 
-    def until_ingested(self, dataset: str, seconds: float = 30.0) -> Dataset:
+    def until_ingested(self, dataset: str, seconds: float = 90.0) -> Dataset:
         """The dataset once it is ready or failed."""
         return self.until(lambda: row if (row := self.dataset(dataset)).status != "processing" else None, seconds)
 
