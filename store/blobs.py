@@ -192,7 +192,7 @@ def read_blob(database: Database, blob_id: str, start: int = 0, stop: int | None
 def _read_chunk(database: Database, blob_id: str, number: int, expected_bytes: int) -> bytes:
     with database.read() as session:
         statement = select(Chunk.data, Chunk.sha256).where(Chunk.blob_id == blob_id, Chunk.number == number)
-        row = session.execute(statement).one_or_none()
+        row = session.execute(statement, execution_options={"stoker_binary": True}).one_or_none()
     if row is None:
         raise BlobGone(blob_id, f"chunk {number} is missing")
     data, digest = row

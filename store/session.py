@@ -74,15 +74,7 @@ def create_database_engine(url: str, pool_size: int = 10) -> Engine:
         case "sqlite":
             return _sqlite(url, pool_size)
         case "postgresql":
-            return create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
-                pool_size=pool_size,
-                max_overflow=2 * pool_size,
-                pool_pre_ping=True,
-                pool_recycle=1800,
-                json_serializer=to_json_text,
-                connect_args={"connect_timeout": 10, "options": POSTGRESQL_OPTIONS},
-            )
+            return _postgresql(url, pool_size)
         case other:
             raise ValueError(f"STOKER_DATABASE_URL: expected sqlite:// or postgresql://, received {other}://")
 
@@ -91,6 +83,30 @@ def refuse_unsafe_sqlite(version: tuple[int, ...]) -> None:
     """SQLite 3.7.0 to 3.51.2 can lose committed pages when two processes reset the write-ahead log."""
     if (3, 7, 0) <= version <= (3, 51, 2):
         raise UnsafeSqlite(f"SQLite {'.'.join(map(str, version))} has the WAL-reset bug; 3.51.3 or newer is needed")
+
+
+def _postgresql(url: str, pool_size: int) -> Engine:
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=2 * pool_size,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        json_serializer=to_json_text,
+        connect_args={"connect_timeout": 10, "options": POSTGRESQL_OPTIONS},
+    )
+    event.listen(engine, "before_cursor_execute", _choose_format)
+    return engine
+
+
+def _choose_format(
+    connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+) -> None:
+    """A statement with the option `stoker_binary` gets its result as bytes: in text, a chunk travels as hexadecimal."""
+    if context is not None and context.execution_options.get("stoker_binary"):
+        from psycopg.pq import Format
+
+        cursor.format = Format.BINARY
 
 
 def _sqlite(url: str, pool_size: int) -> Engine:

@@ -32,18 +32,19 @@ def test_what_is_referred_to_stays_and_the_rest_goes(database: Database) -> None
     orphan = written(database, os.urandom(100))
     with database.write() as session:
         orphan.commit(session)
-    assert garbage.collect_blobs(database, EVERYTHING) >= 2
+    removed, more = garbage.collect_blobs(database, EVERYTHING)
+    assert removed >= 2 and not more
     left = blob_ids(database)
     assert unfinished.id not in left and orphan.id not in left
     assert b"".join(read_blob(database, str(dataset.source_blob))) == b"the only copy"
-    assert garbage.collect_blobs(database, EVERYTHING) == 0
+    assert garbage.collect_blobs(database, EVERYTHING) == (0, False)
     with database.read() as session:
         assert set(session.scalars(select(Chunk.blob_id).distinct())) <= left
 
 
 def test_what_was_touched_just_now_stays(database: Database) -> None:
     unfinished = written(database, b"still uploading")
-    assert garbage.collect_blobs(database, 3600.0) == 0
+    assert garbage.collect_blobs(database, 3600.0) == (0, False)
     assert unfinished.id in blob_ids(database)
 
 
@@ -70,10 +71,14 @@ def test_a_writer_cannot_commit_what_is_being_collected(database: Database, monk
 
 def test_many_chunks_go_in_small_steps(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "CHUNKS_AT_ONCE", 2)
+    garbage.collect_blobs(database, EVERYTHING)
     writer = BlobWriter(database, chunk_bytes=1000)
-    writer.write(os.urandom(7500))
+    writer.write(os.urandom(3500))
     writer.flush()
-    assert garbage.collect_blobs(database, EVERYTHING) >= 1
+    assert garbage.collect_blobs(database, EVERYTHING, seconds=0.0)[1]  # out of time after the first step
+    with database.read() as session:
+        assert len(list(session.scalars(select(Chunk.number).where(Chunk.blob_id == writer.id)))) == 2
+    assert garbage.collect_blobs(database, EVERYTHING)[0] >= 1
     assert writer.id not in blob_ids(database)
 
 
@@ -133,7 +138,7 @@ def test_a_round_forgets_old_keys_and_silent_workers(database: Database) -> None
     assert isinstance(reserve_or_wait(database, project_id, "key", "f"), Reserved)
     with database.write() as session:
         WorkerRepository(session).beat("quiet", "training", 1)
-    garbage.collect(database)
+    garbage.collect(database, seconds=60.0)
     with database.read() as session:
         assert WorkerRepository(session).slots("training") >= 1
     with database.write() as session:
