@@ -47,7 +47,8 @@ def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Cal
         resume: CheckpointFiles | None = None, initial_weights: Path | None = None) -> Outcome:
     """Train to the end, or until `should_stop` names a reason.
 
-    For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a final
+    For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none.
+    A normal end reports a final
     one. Raises DataError, WeightsError, NumericsError and MemoryError.
     """
     training = _Training(spec, dataset, reporter, should_stop, work_dir)
@@ -72,9 +73,14 @@ class _Training:
         for warning in (*spec.warnings, *self.prepared.warnings):
             reporter.log("warning", warning, {})
         self.origin = Origin(
-            spec_sha256=checkpoint.spec_sha256({key: value for key, value in spec.to_json().items() if key != "resources"}),
-            dataset_sha256=dataset.sha256, engine_version=ENGINE_VERSION, threads=spec.resources.threads or os.cpu_count() or 1,
-            cpu=checkpoint.cpu())
+            spec_sha256=checkpoint.spec_sha256(
+                {key: value for key, value in spec.to_json().items() if key != "resources"}
+            ),
+            dataset_sha256=dataset.sha256,
+            engine_version=ENGINE_VERSION,
+            threads=spec.resources.threads or os.cpu_count() or 1,
+            cpu=checkpoint.cpu(),
+        )
         self.workers = Workers(self.origin.threads)
         self.rows = self.prepared.splits["train"]
         self.batch = max(1, min(self.options.batch_size, len(self.rows)))
@@ -93,23 +99,42 @@ class _Training:
     def _bind(self) -> None:
         """Both programs over one weight store."""
         spec, prepared = self.spec, self.prepared
-        inputs = {name: Stored(tuple(prepared.inputs[source].shape[1:]), str(prepared.inputs[source].dtype), prepared.affine.get(source))
-                  for name, source in spec.feeds.items()}
+        inputs = {
+            name: Stored(
+                tuple(prepared.inputs[source].shape[1:]),
+                str(prepared.inputs[source].dtype),
+                prepared.affine.get(source),
+            )
+            for name, source in spec.feeds.items()
+        }
         target = (tuple(prepared.target.shape[1:]), str(prepared.target.dtype))
         weights = _example_weights(spec, prepared)
         tables: dict[str, Any] = {name: prepared.inputs[source] for name, source in spec.feeds.items()}
         tables[TARGET] = np.ascontiguousarray(prepared.target)
-        train = train_program(spec.model, self.options, Pipeline(inputs, prepared.augmentations, target, weights is not None))
+        train = train_program(
+            spec.model, self.options, Pipeline(inputs, prepared.augmentations, target, weights is not None)
+        )
         plain = prepared.sample_weight
         evaluate = evaluate_program(spec.model, self.options, Pipeline(inputs, (), target, plain is not None))
         self.weights = initial_weights(train.variables, self.options.seed)
         self.slots = empty_slots(train.slots)
         store = {**self.weights, **self.slots}
-        self.train = Runner(train, self.batch, store, tables if weights is None else {**tables, WEIGHT: weights}, self.workers,
-                            seed=self.options.seed)
+        self.train = Runner(
+            train,
+            self.batch,
+            store,
+            tables if weights is None else {**tables, WEIGHT: weights},
+            self.workers,
+            seed=self.options.seed,
+        )
         longest = max((len(rows) for rows in prepared.splits.values()), default=1)
-        self.evaluate = Runner(evaluate, max(1, min(self.options.batch_size, longest)), self.weights,
-                               tables if plain is None else {**tables, WEIGHT: np.ascontiguousarray(plain)}, self.workers)
+        self.evaluate = Runner(
+            evaluate,
+            max(1, min(self.options.batch_size, longest)),
+            self.weights,
+            tables if plain is None else {**tables, WEIGHT: np.ascontiguousarray(plain)},
+            self.workers,
+        )
 
     # From and to checkpoints
 
@@ -135,14 +160,28 @@ class _Training:
         folder = self.work_dir / f"checkpoint-{self.step:09d}-{time.monotonic_ns()}"
         folder.mkdir(parents=True)
         latest = dict(self.history[-1]) if self.history else {}
-        metadata = Metadata(definition=self.spec.model.to_json(), preprocessing=self.prepared.preprocessing,
-                            classes=self.prepared.classes, metrics=_finite(metrics or latest), engine_version=ENGINE_VERSION)
+        metadata = Metadata(
+            definition=self.spec.model.to_json(),
+            preprocessing=self.prepared.preprocessing,
+            classes=self.prepared.classes,
+            metrics=_finite(metrics or latest),
+            engine_version=ENGINE_VERSION,
+        )
         state = TrainingState(
-            step=self.step, epoch=self.epoch, batch=self.batches_done, seed=self.options.seed, learning_rate=self.learning_rate,
-            elapsed_seconds=self.elapsed + time.monotonic() - self.started, stopped=self.stopped,
+            step=self.step,
+            epoch=self.epoch,
+            batch=self.batches_done,
+            seed=self.options.seed,
+            learning_rate=self.learning_rate,
+            elapsed_seconds=self.elapsed + time.monotonic() - self.started,
+            stopped=self.stopped,
             slots={name.removeprefix(SLOT_PREFIX): array for name, array in self.slots.items()},
-            sums=self.totals.snapshot(), remembered=self.remembered,
-            callbacks=tuple(callback.snapshot() for callback in self.callbacks), history=tuple(self.history), best=self.best)
+            sums=self.totals.snapshot(),
+            remembered=self.remembered,
+            callbacks=tuple(callback.snapshot() for callback in self.callbacks),
+            history=tuple(self.history),
+            best=self.best,
+        )
         files = checkpoint.write(folder, self.weights, metadata, state, self.origin)
         self.reporter.checkpoint(Checkpoint(files, self.step, self.epoch, latest, best, final=final))
 
@@ -290,7 +329,13 @@ class _Training:
         mode = direction(monitor) if mode == "auto" else mode
         if not improves(logs[monitor], self.best["value"] if self.best else None, mode):
             return False
-        self.best = {"value": logs[monitor], "monitor": monitor, "epoch": self.epoch, "step": self.step, "logs": dict(logs)}
+        self.best = {
+            "value": logs[monitor],
+            "monitor": monitor,
+            "epoch": self.epoch,
+            "step": self.step,
+            "logs": dict(logs),
+        }
         self.remembered[BEST] = copied(self.weights)
         return True
 

@@ -23,6 +23,8 @@ from engine import registry
 from engine.errors import DefinitionError, Fault, nearest, pointer_to, show
 
 MAXIMUM_INTEGER = 2**31 - 1
+MAXIMUM_FAULTS = 100
+"""Shown of one document: a hostile one could have millions."""
 
 
 class Mismatch(Exception):
@@ -82,15 +84,15 @@ def number(minimum: float | None = None, maximum: float | None = None, *, above:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Mismatch(pointer, expected, value)
         try:
-            value = float(value)
+            found = float(value)
         except OverflowError:
             raise Mismatch(pointer, expected, "an integer too large for a float") from None
-        wrong = (not math.isfinite(value) or (minimum is not None and value < minimum)
-                 or (maximum is not None and value > maximum) or (above is not None and value <= above)
-                 or (below is not None and value >= below))
+        wrong = (not math.isfinite(found) or (minimum is not None and found < minimum)
+                 or (maximum is not None and found > maximum) or (above is not None and found <= above)
+                 or (below is not None and found >= below))
         if wrong:
-            raise Mismatch(pointer, expected, value)
-        return value
+            raise Mismatch(pointer, expected, found)
+        return found
 
     return Reader(read, {"type": "number", "minimum": minimum if minimum is not None else above,
                          "maximum": maximum if maximum is not None else below})
@@ -202,8 +204,10 @@ def spatial(rank: int, minimum: int = 1) -> Reader:
 
 def collect(item: Reader, values: Sequence[Any], pointer: str) -> tuple[Any, ...]:
     """Read every value of a list and report the faults of all of them together."""
-    read, faults = [], []
+    read, faults: list[Fault] = [], []
     for index, value in enumerate(values):
+        if len(faults) >= MAXIMUM_FAULTS:
+            break
         try:
             read.append(item(value, pointer_to(pointer, index)))
         except Mismatch as mismatch:
@@ -214,9 +218,9 @@ def collect(item: Reader, values: Sequence[Any], pointer: str) -> tuple[Any, ...
 
 
 def several(faults: list[Fault]) -> Mismatch:
-    """One Mismatch that carries many faults."""
+    """One Mismatch that carries many faults, the first `MAXIMUM_FAULTS` of them."""
     mismatch = Mismatch("", "", None)
-    mismatch.faults = faults
+    mismatch.faults = faults[:MAXIMUM_FAULTS]
     return mismatch
 
 
@@ -268,6 +272,8 @@ def read_fields(cls: type, document: Any, pointer: str) -> Any:
     faults: list[Fault] = []
     values: dict[str, Any] = {}
     for key, value in document.items():
+        if len(faults) >= MAXIMUM_FAULTS:
+            break
         if key not in fields:
             faults.append(Fault(pointer_to(pointer, key), f"expected one of {', '.join(sorted(fields))}, "
                                 f"received the unknown field {show(key)}{nearest(str(key), fields)}"))
@@ -293,7 +299,8 @@ def write(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         written = {item.name: write(getattr(value, item.name)) for item in dataclasses.fields(value)
                    if "reader" in item.metadata}
-        return {"type": type(value).type_name, **written} if hasattr(type(value), "type_name") else written
+        name = getattr(type(value), "type_name", None)
+        return {"type": name, **written} if name else written
     if isinstance(value, Mapping):
         return {key: write(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -64,7 +64,9 @@ class TrainedModel:
         for start in range(0, count, BATCH):
             size = min(BATCH, count - start)
             for name, array in fed.items():
-                self._session.feeds[name].reshape(-1)[: array[start: start + size].size] = array[start: start + size].reshape(-1)
+                self._session.feeds[name].reshape(-1)[: array[start : start + size].size] = array[
+                    start : start + size
+                ].reshape(-1)
             self._session.run(size)
             for name, found in parts.items():
                 found.append(self._session.fetch(name, size))

@@ -81,8 +81,12 @@ def predict_program(model: Model, pipeline: Pipeline) -> Program:
     """Outputs by name, for fed inputs."""
     b = GraphBuilder("predict")
     net = Net(b, training=False)
-    fed = {name: b.input(name, Type((Batch(), *stored.shape), stored.dtype)) for name, stored in pipeline.inputs.items()}
-    outputs = build(model, net, {name: _prepared(b, value, name, model, pipeline, training=False) for name, value in fed.items()})
+    fed = {
+        name: b.input(name, Type((Batch(), *stored.shape), stored.dtype)) for name, stored in pipeline.inputs.items()
+    }
+    outputs = build(
+        model, net, {name: _prepared(b, value, name, model, pipeline, training=False) for name, value in fed.items()}
+    )
     return Program(b.finish(**outputs), tuple(net.variables), {})
 
 
@@ -113,7 +117,11 @@ def _judged(net: Net, model: Model, training: Training, pipeline: Pipeline) -> t
     rows = {name: b.op("gather", table(name, stored.shape, stored.dtype)) for name, stored in pipeline.inputs.items()}
     target = b.op("gather", table(TARGET, *pipeline.target))
     weight = b.op("gather", table(WEIGHT, (), "float32")) if pipeline.weighted else None
-    outputs = build(model, net, {name: _prepared(b, value, name, model, pipeline, training=net.training) for name, value in rows.items()})
+    outputs = build(
+        model,
+        net,
+        {name: _prepared(b, value, name, model, pipeline, training=net.training) for name, value in rows.items()},
+    )
     total: Value | None = None
     fields: list[Field] = []
     sums: list[Value] = []
@@ -154,7 +162,11 @@ def _flat(b: GraphBuilder, value: Value) -> Value:
 
 def _penalties(b: GraphBuilder, net: Net) -> list[Value]:
     """One scalar for every regularized variable."""
-    return [variable.regularizer.build(b, b.parameters[variable.name]) for variable in net.variables if variable.regularizer]
+    return [
+        variable.regularizer.build(b, b.parameters[variable.name])
+        for variable in net.variables
+        if variable.regularizer
+    ]
 
 
 def _prepared(b: GraphBuilder, x: Value, name: str, model: Model, pipeline: Pipeline, *, training: bool) -> Value:
@@ -179,7 +191,7 @@ def augment(b: GraphBuilder, x: Value, augmentation: Augmentation, place: int) -
     options = write(augmentation)
 
 
-    return b.op(snake_case(options.pop("type")), x, place=place, **{key: value for key, value in options.items()})
+    return b.op(snake_case(options.pop("type")), x, place=place, **options)
 
 
 def _middle(b: GraphBuilder, x: Value, shape: tuple[int, ...]) -> Value:
@@ -231,6 +243,12 @@ def _update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], we
             inputs.append(b.parameter(f"optimizer/{name}", Type(variable.shape)))
     if inputs:
         b.origin = "optimizer"
-        b.apply(optimizer.op, *inputs, slots=len(optimizer.slots), weight_decay=optimizer.weight_decay or 0.0, **optimizer.attributes)
+        b.apply(
+            optimizer.op,
+            *inputs,
+            slots=len(optimizer.slots),
+            weight_decay=optimizer.weight_decay or 0.0,
+            **optimizer.attributes,
+        )
         b.origin = ""
     return slots

@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. `epoch` counts from 1; `step` is the number of optimizer updates done, `steps` of those planned."""
+    """Where training stands. `epoch` counts from 1; `step` is the number of optimizer updates done, `steps` of those
+    planned.
+    """
 
     epoch: int
     epochs: int
@@ -32,7 +34,9 @@ class Metrics:
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """`weights` is complete in itself (definition, preprocessing, classes, metrics); `state` is what else a resume needs."""
+    """`weights` is complete in itself (definition, preprocessing, classes, metrics); `state` is what else a resume
+    needs.
+    """
 
     weights: Path
     state: Path
@@ -40,7 +44,9 @@ class CheckpointFiles:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`best` says that `checkpoints.monitor` was never better than here; `final` that training ended normally with it."""
+    """`best` says that `checkpoints.monitor` was never better than here; `final` that training ended normally with
+    it.
+    """
 
     files: CheckpointFiles
     step: int

@@ -65,8 +65,11 @@ class Runner:
         """Batches done."""
         return -(-int(self.session.state[run_state.CURSOR]) // self.batch)
 
-    def advance(self, most: int, *, step: int = 0, rates: Callable[[Array], Array] | None = None) -> tuple[Array, Array]:
-        """Do up to `most` batches, as many as fit a native call. Returns their records (steps, width) and sizes (steps,).
+    def advance(
+        self, most: int, *, step: int = 0, rates: Callable[[Array], Array] | None = None
+    ) -> tuple[Array, Array]:
+        """Do up to `most` batches, as many as fit a native call.
+        Returns their records (steps, width) and sizes (steps,).
 
         `step` is the number of updates done before, `rates` gives the learning rates of steps.
         """
@@ -80,7 +83,9 @@ class Runner:
         started = time.monotonic()
         self.session.run(size, steps)
         # The first call also compiles: its time says nothing, and the next one is cautious.
-        self._seconds_per_step = (time.monotonic() - started) / steps if self._seconds_per_step is not None else CALL_SECONDS
+        self._seconds_per_step = (
+            (time.monotonic() - started) / steps if self._seconds_per_step is not None else CALL_SECONDS
+        )
         state[run_state.CURSOR] = cursor + size * steps
         return self._records[:steps].copy(), np.full(steps, size, np.int64)
 
@@ -112,7 +117,9 @@ class Totals:
         found = {}
         for field in self.program.fields:
             part = self.sums[field.offset: field.offset + field.width]
-            found[prefix + field.name] = float(part[0] / max(1, self.examples)) if field.metric is None else float(field.metric.result(part))
+            found[prefix + field.name] = (
+                float(part[0] / max(1, self.examples)) if field.metric is None else float(field.metric.result(part))
+            )
         return found
 
     def snapshot(self) -> dict[str, Array]:

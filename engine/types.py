@@ -62,3 +62,11 @@ def size_bytes(type: Type, batch: int) -> int:
 def open_shape(shape: Shape) -> list[int | None]:
     """The shape as JSON shows it: batch dimensions are null."""
     return [None if isinstance(dim, Batch) else dim for dim in shape]
+
+
+def known(shape: Shape) -> tuple[int, ...]:
+    """Dimensions that do not depend on the batch. Raises ValueError for one that does."""
+    dims = tuple(dim for dim in shape if not isinstance(dim, Batch))
+    if len(dims) != len(shape):
+        raise ValueError(f"expected known dimensions, received ({', '.join(map(str, shape))})")
+    return dims

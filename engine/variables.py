@@ -17,7 +17,9 @@ SLOT_PREFIX = "optimizer/"
 
 
 def initial_weights(variables: Iterable[Variable], seed: int) -> Arrays:
-    """Every variable by its initializer; each draws from a stream of its own, so a new layer changes no other's values."""
+    """Every variable by its initializer; each draws from a stream of its own, so a new layer changes no other's
+    values.
+    """
     arrays: Arrays = {}
     for index, variable in enumerate(variables):
         words = bits((seed, INITIALIZER + index, 0, 0), 4)

@@ -63,7 +63,8 @@ class Loop:
 
 
 class Code:
-    """One function under construction, by default a kernel. `ir` is llvmlite's builder, for what has no name of its own here.
+    """One function under construction, by default a kernel. `ir` is llvmlite's builder, for what has no name of its
+    own here.
 
     All parameters are int64; the first is the address of an int64 array that `arg` reads.
     """

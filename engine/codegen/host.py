@@ -21,7 +21,9 @@ class Host:
     registers: int
 
     def rows(self, vectors: int) -> int:
-        """The most rows of a register tile `vectors` wide: accumulators, the operand's vectors and one to spare must fit."""
+        """The most rows of a register tile `vectors` wide: accumulators, the operand's vectors and one to spare must
+        fit.
+        """
         return max(1, (self.registers - vectors - (1 if self.registers >= 32 else 2)) // vectors)
 
     @property
@@ -59,4 +61,6 @@ def target_machine() -> llvm.TargetMachine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     here = host()
-    return llvm.Target.from_default_triple().create_target_machine(cpu=here.cpu, features=here.features, opt=3, jit=True)
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=here.cpu, features=here.features, opt=3, jit=True
+    )

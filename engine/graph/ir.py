@@ -1,6 +1,7 @@
 """The graph: nodes that compute values from values, in an order that is an execution order.
 
-A graph is never changed in place. A pass makes a new one with `Rewriter` or `GraphBuilder`; nodes carry no hidden state.
+A graph is never changed in place. A pass makes a new one with `Rewriter` or `GraphBuilder`; nodes carry no hidden
+state.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ ROLES = ("input", "parameter", "constant", "state", "table", "scratch", "node")
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """An edge of the graph. `role` says where it comes from; inputs, parameters and constants have a name of their own."""
+    """An edge of the graph. `role` says where it comes from; inputs, parameters and constants have a name of their
+    own.
+    """
 
     type: Type
     role: str

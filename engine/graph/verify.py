@@ -8,7 +8,9 @@ from engine.graph.text import neighbourhood
 
 
 def verify(graph: Graph) -> None:
-    """Raise CompileError, showing the neighbourhood, unless every value is computed once, before it is read, and typed as its op infers."""
+    """Raise CompileError, showing the neighbourhood, unless every value is computed once, before it is read, and
+    typed as its op infers.
+    """
     known: set[Value] = {*graph.inputs, *graph.parameters}
     declared = [value.name for value in (*graph.inputs, *graph.parameters)]
     if len(declared) != len(set(declared)):
@@ -16,7 +18,9 @@ def verify(graph: Graph) -> None:
     for position, node in enumerate(graph.nodes):
         fault = _fault(node, known)
         if fault:
-            raise CompileError(f"graph {graph.name}, node {position} ({node.op.name}): {fault}\n{neighbourhood(graph, position)}")
+            raise CompileError(
+                f"graph {graph.name}, node {position} ({node.op.name}): {fault}\n{neighbourhood(graph, position)}"
+            )
         known.update(node.outputs)
     for name, value in graph.outputs.items():
         if value not in known and value.role != "constant":

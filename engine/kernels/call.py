@@ -30,5 +30,7 @@ class Call:
 
 def call(entry: int, args: Sequence[int | float], chunks: int, label: str = "") -> Call:
     """A call with these arguments; floats travel as the bits of a double."""
-    packed = [struct.unpack("<q", struct.pack("<d", value))[0] if isinstance(value, float) else int(value) for value in args]
+    packed = [
+        struct.unpack("<q", struct.pack("<d", value))[0] if isinstance(value, float) else int(value) for value in args
+    ]
     return Call(entry, np.array(packed, dtype=np.int64), chunks, label)

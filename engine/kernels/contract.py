@@ -26,7 +26,9 @@ from engine.lowering.contraction import Contraction, Outer
 from engine.lowering.request import KernelRequest
 from engine.lowering.select import Tile, blocks, tile
 
-(A, B, C, BIAS, COLUMN_BLOCKS, ROW_BLOCKS, ROW_TILES, COLUMN_TILES, ROWS, ROW_A, ROW_C, COLUMNS, SPLIT, REDUCE) = range(14)
+(A, B, C, BIAS, COLUMN_BLOCKS, ROW_BLOCKS, ROW_TILES, COLUMN_TILES, ROWS, ROW_A, ROW_C, COLUMNS, SPLIT, REDUCE) = (
+    range(14)
+)
 OUTER = REDUCE + 9
 
 
@@ -39,7 +41,10 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     parts = _parts(request.function, a, b, attrs)
     target = writes[1] if parts > 1 else out
     views = _views(request.function, a, b, out, attrs, parts)
-    calls = [_call(view, a.address, b.address, target.address, bias.address if bias else 0, body, request.function) for view in views]
+    calls = [
+        _call(view, a.address, b.address, target.address, bias.address if bias else 0, body, request.function)
+        for view in views
+    ]
     return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, prod(out.shape), parts)]
 
 
@@ -65,21 +70,26 @@ def _views(function: str, a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, An
     return contraction.conv2d_backward_data(out.shape, (kh, kw, cg, channels_out), shape, **attrs)
 
 
+def ceiling(amount: int, step: int) -> int:
+    """amount / step, rounded up."""
+    return -(-amount // step)
+
+
 def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, label: str) -> Call:
     here = host()
     chosen = tile(view.rows, view.columns, here.lanes, {vectors: here.rows(vectors) for vectors in (1, 2, 3, 4)})
     outer = prod(loop.count for loop in view.outer)
     block = blocks(outer, view.rows, view.columns, chosen, here.lanes)
-    row_blocks = -(-(-(-view.rows // chosen.rows)) // block.row_tiles)
+    row_blocks = ceiling(ceiling(view.rows, chosen.rows), block.row_tiles)
     column_tiles = view.columns // (chosen.vectors * here.lanes) + (1 if chosen.tail else 0)
-    column_blocks = -(-column_tiles // block.column_tiles)
+    column_blocks = ceiling(column_tiles, block.column_tiles)
     loops = [Outer(1)] * (4 - len(view.outer)) + list(view.outer)
     first = len(view.outer)
     split_loop = 4 - first
     args = [a + 4 * view.offset_a, b + 4 * view.offset_b, c + 4 * view.offset_c, bias, column_blocks, row_blocks,
             block.row_tiles, block.column_tiles, view.rows, view.row_a, view.row_c, view.columns, view.split]
-    for loop in view.reduce:
-        args += [loop.count, loop.a, loop.b]
+    for reduction in view.reduce:
+        args += [reduction.count, reduction.a, reduction.b]
     for loop in loops:
         args += [loop.count, loop.a, loop.b, loop.c, loop.bias]
     entry = kernel(chosen, bool(bias), body, split_loop if view.split < 2**62 else -1)
@@ -126,7 +136,9 @@ def source(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
 
 
 def _descend(code: Code, rest: Index, split_loop: int) -> tuple[Index, Index, Index, Index, Index]:
-    """Offsets in A, B, C and the bias for one round of the outer loops, and the length of the outermost reduction there."""
+    """Offsets in A, B, C and the bias for one round of the outer loops, and the length of the outermost reduction
+    there.
+    """
     offsets = [code.index(0)] * 4
     length = code.arg(REDUCE)
     for position in reversed(range(4)):
@@ -157,12 +169,17 @@ def _tile(code: Code, rows: int, vectors: int, masked: bool, biased: bool, body:
             b_start = code.at(b_pointer, b + r.index * r_b + s.index * s_b)
             with code.loop(0, k_count, carry=s.values) as k:
                 b_line = code.at(b_start, k.index * k_b)
-                operand = [code.load(code.at(b_line, vector * code.lanes), mask=masks[vector]) for vector in range(vectors)]
+                operand = [
+                    code.load(code.at(b_line, vector * code.lanes), mask=masks[vector]) for vector in range(vectors)
+                ]
                 a_line = code.at(a_start, k.index * k_a)
                 updated: list[ir.Value] = []
                 for row in range(rows):
                     broadcast = code.splat(code.load_scalar(code.at(a_line, row_offsets[row])))
-                    updated += [code.fma(broadcast, operand[vector], k.values[row * vectors + vector]) for vector in range(vectors)]
+                    updated += [
+                        code.fma(broadcast, operand[vector], k.values[row * vectors + vector])
+                        for vector in range(vectors)
+                    ]
                 k.carry = updated
             s.carry = k.values
         r.carry = s.values

@@ -46,13 +46,15 @@ def chain(body: Body, inputs: Sequence[Buffer], out: Buffer) -> Call:
     """One call that computes `out` from `inputs`, broadcast to its shape."""
     shape, strides = _merge(out.shape, [buffer.shape for buffer in inputs])
     along = tuple(stride[-1] for stride in strides)
+    lead: tuple[int, ...]
+    outer: list[tuple[int, ...]]
     if len(shape) == 1:
         columns, lead = LINE, (1, 1, -(-shape[0] // LINE))
         outer = [(0, 0, LINE * stride[0]) for stride in strides]
     elif len(shape) <= 4:
         missing = 4 - len(shape)
         columns, lead = shape[-1], (1,) * missing + shape[:-1]
-        outer = [(0,) * missing + stride[:-1] for stride in strides]  # type: ignore[misc]
+        outer = [(0,) * missing + stride[:-1] for stride in strides]
     else:
         raise CompileError(f"expected at most 4 dimensions after merging, received {shape}")
     rows, per_chunk = prod(lead), max(1, CHUNK // max(columns, 1))
@@ -77,7 +79,9 @@ def fold(parts_address: int, out_address: int, size: int, parts: int) -> Call:
 
 
 def _merge(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The output's shape with neighbouring dimensions merged wherever every operand allows it, and the operands' strides."""
+    """The output's shape with neighbouring dimensions merged wherever every operand allows it, and the operands'
+    strides.
+    """
     strides = [_strides(operand, shape) for operand in operands]
     dims: list[int] = []
     kept: list[list[int]] = [[] for _ in operands]

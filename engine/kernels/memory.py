@@ -1,4 +1,6 @@
-"""Moving values: strided copies, padding, gathering rows, writing records. One chunk is one line of the innermost dimension's block."""
+"""Moving values: strided copies, padding, gathering rows, writing records.
+One chunk is one line of the innermost dimension's block.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     if request.function == "gather":
         return [_gather(reads[0], reads[1], writes[0])]
     if request.function == "record":
-        return [call(record.address, [reads[0].address, prod(reads[0].shape), reads[1].address, attrs["offset"], attrs["width"]], 1, "record")]
+        return [
+            call(
+                record.address,
+                [reads[0].address, prod(reads[0].shape), reads[1].address, attrs["offset"], attrs["width"]],
+                1,
+                "record",
+            )
+        ]
     if request.function == "copy":
         return [_copy(reads[0], writes[0], reads[0].shape, request.function)]
     if request.function == "transpose":

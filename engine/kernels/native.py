@@ -20,9 +20,9 @@ from engine.codegen.objects import cache_directory
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_directory() / "numba"))
 
 
-from llvmlite import ir  # noqa: E402
-from numba import carray, cfunc, njit, types  # noqa: E402
-from numba.extending import intrinsic  # noqa: E402
+from llvmlite import ir
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
 

@@ -1,6 +1,7 @@
 """The flat optimizer: one call over all variables. A chunk is a block of one variable's elements.
 
-The step's learning rate and number stand in the run's state. Each element is computed on its own, so any order of chunks
+The step's learning rate and number stand in the run's state.
+Each element is computed on its own, so any order of chunks
 gives the same bits.
 """
 
@@ -33,7 +34,13 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
         header += [attrs.get("momentum", 0.0), 0.0, 0.0, int(attrs.get("nesterov", False)), group - 2]
     elif request.function == "rmsprop":
         entry = rmsprop
-        header += [attrs.get("rho", 0.9), attrs.get("momentum", 0.0), attrs.get("epsilon", 1e-7), int(attrs.get("centered", False)), group - 2]
+        header += [
+            attrs.get("rho", 0.9),
+            attrs.get("momentum", 0.0),
+            attrs.get("epsilon", 1e-7),
+            int(attrs.get("centered", False)),
+            group - 2,
+        ]
     else:
         entry = adam
         header += [attrs.get("beta_1", 0.9), attrs.get("beta_2", 0.999), attrs.get("epsilon", 1e-7), 0, group - 2]
@@ -41,7 +48,14 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     chunk = 0
     for weights, gradient, *slots in variables:
         size = prod(weights.shape)
-        args += [chunk, size, weights.address, gradient.address, *(slot.address for slot in slots), *(0,) * (3 - len(slots))]
+        args += [
+            chunk,
+            size,
+            weights.address,
+            gradient.address,
+            *(slot.address for slot in slots),
+            *(0,) * (3 - len(slots)),
+        ]
         chunk += -(-size // BLOCK)
     return [call(entry.address, args, chunk, request.function)]
 

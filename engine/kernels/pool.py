@@ -1,4 +1,6 @@
-"""Pooling: windows of an image, all channels at a time. One chunk is one line of the output (forward) or one image (backward)."""
+"""Pooling: windows of an image, all channels at a time. One chunk is one line of the output (forward) or one image
+(backward).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,23 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     n, h, w, c = image.shape
     _, oh, ow, _ = windows.shape
     chosen = {"maximum": writes[-1], "maximum_grad": reads[-1]}.get(request.function)
-    args = [image.address, windows.address, chosen.address if chosen else 0, n, h, w, c, oh, ow, ph, pw, sh, sw, top, left]
+    args = [
+        image.address,
+        windows.address,
+        chosen.address if chosen else 0,
+        n,
+        h,
+        w,
+        c,
+        oh,
+        ow,
+        ph,
+        pw,
+        sh,
+        sw,
+        top,
+        left,
+    ]
     entry, chunks = {"maximum": (maximum, n * oh), "average": (average, n * oh), "maximum_grad": (maximum_grad, n),
                      "average_grad": (average_grad, n)}[request.function]
     return [call(entry.address, args, chunks, request.function)]
@@ -85,8 +103,8 @@ def maximum_grad(args, begin, end):  # type: ignore[no-untyped-def]
             for column in range(ow):
                 grad, which = g[image, line, column], chosen[image, line, column]
                 for channel in range(c):
-                    number = np.int64(which[channel])
-                    row, place = line * sh + number // pw - top, column * sw + number % pw - left
+                    pixel = np.int64(which[channel])
+                    row, place = line * sh + pixel // pw - top, column * sw + pixel % pw - left
                     if 0 <= row < h and 0 <= place < w:
                         dx[image, row, place, channel] += grad[channel]
 

@@ -23,7 +23,9 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     if len(runs) > 1:
         return _several(request, x, out, partial, runs)
     outer, reduced, inner = _view(shape, runs[0] if runs else (0, 0))
-    return _calls(request.function, x.address, out.address, partial.address, outer, reduced, inner, scale=_scale(request, shape))
+    return _calls(
+        request.function, x.address, out.address, partial.address, outer, reduced, inner, scale=_scale(request, shape)
+    )
 
 
 def _scale(request: KernelRequest, shape: tuple[int, ...]) -> float:
@@ -46,8 +48,12 @@ def _view(shape: tuple[int, ...], run: tuple[int, int]) -> tuple[int, int, int]:
     return prod(shape[: run[0]]), prod(shape[run[0]: run[1]]), prod(shape[run[1]:])
 
 
-def _several(request: KernelRequest, x: Buffer, out: Buffer, partial: Buffer, runs: list[tuple[int, int]]) -> list[Call]:
-    """Axes that are not neighbours, as (0, 2) of three: the output is small enough to take one line of the input at a time."""
+def _several(
+    request: KernelRequest, x: Buffer, out: Buffer, partial: Buffer, runs: list[tuple[int, int]]
+) -> list[Call]:
+    """Axes that are not neighbours, as (0, 2) of three: the output is small enough to take one line of the input at
+    a time.
+    """
     strides = [prod(x.shape[axis + 1:]) for axis in range(len(x.shape))]
     reduced = [axis for axis in range(len(x.shape)) if axis in request.attrs["axes"]]
     kept = [axis for axis in range(len(x.shape)) if axis not in reduced]
@@ -58,24 +64,37 @@ def _several(request: KernelRequest, x: Buffer, out: Buffer, partial: Buffer, ru
     return [call(scattered.address, args, -(-prod(out.shape) // 64), request.function)]
 
 
-def _calls(kind: str, x: int, out: int, partial: int, outer: int, reduced: int, inner: int, *, scale: float) -> list[Call]:
+def _calls(
+    kind: str, x: int, out: int, partial: int, outer: int, reduced: int, inner: int, *, scale: float
+) -> list[Call]:
     maximum = 1 if kind == "max" else 0
     if outer == 1 and not maximum and row_parts(reduced) > 1:
         parts = row_parts(reduced)
         length = -(-reduced // parts)
         blocks = -(-inner // COLUMN_BLOCK)
-        calls = [call(lines.address, [x, partial, reduced, inner, length, parts, blocks, scale, 0], parts * blocks, kind)]
+        calls = [
+            call(lines.address, [x, partial, reduced, inner, length, parts, blocks, scale, 0], parts * blocks, kind)
+        ]
         return [*calls, elementwise.fold(partial, out, inner, parts)]
     if inner == 1:
         per_chunk = max(1, 4096 // max(1, reduced))
         return [call(rows.address, [x, out, outer, reduced, per_chunk, scale, maximum], -(-outer // per_chunk), kind)]
     blocks = -(-inner // COLUMN_BLOCK)
-    return [call(lines.address, [x, out, outer * reduced, inner, reduced, outer, blocks, scale, maximum], outer * blocks, kind)]
+    return [
+        call(
+            lines.address,
+            [x, out, outer * reduced, inner, reduced, outer, blocks, scale, maximum],
+            outer * blocks,
+            kind,
+        )
+    ]
 
 
 @compute_kernel
 def lines(args, begin, end):  # type: ignore[no-untyped-def]
-    """Part p of x (lines, inner) is reduced into line p of out. args: x, out, lines, inner, lines a part, parts, blocks, scale, maximum."""
+    """Part p of x (lines, inner) is reduced into line p of out.
+    args: x, out, lines, inner, lines a part, parts, blocks, scale, maximum.
+    """
     inner, length, blocks = args[3], args[4], args[6]
     scale = np.float32(real(args[7]))
     x, out = floats(args[0], (args[2], inner)), floats(args[1], (args[5], inner))
@@ -104,7 +123,9 @@ def lines(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def rows(args, begin, end):  # type: ignore[no-untyped-def]
-    """Each row of x (outer, reduced) becomes one number: 16 partial sums, then a tree. args: x, out, outer, reduced, rows a chunk, scale, maximum."""
+    """Each row of x (outer, reduced) becomes one number: 16 partial sums, then a tree.
+    args: x, out, outer, reduced, rows a chunk, scale, maximum.
+    """
     reduced = args[3]
     scale = np.float32(real(args[5]))
     x, out = floats(args[0], (args[2], reduced)), floats(args[1], (args[2],))
@@ -133,7 +154,9 @@ def rows(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def scattered(args, begin, end):  # type: ignore[no-untyped-def]
-    """Any axes. args: x, out, outputs, terms, scale, maximum, kept axes, reduced axes, then (size, stride) of each of them."""
+    """Any axes. args: x, out, outputs, terms, scale, maximum, kept axes, reduced axes, then (size, stride) of each
+    of them.
+    """
     kept, reduced = args[6], args[7]
     scale = np.float32(real(args[4]))
     x, out = floats(args[0], (1,)), floats(args[1], (args[2],))

@@ -38,7 +38,9 @@ ONCE = Reduction(1)
 
 @dataclass(frozen=True)
 class Contraction:
-    """All the numbers of one contraction; `split` bounds the outermost reduction over all rounds of the first outer loop."""
+    """All the numbers of one contraction; `split` bounds the outermost reduction over all rounds of the first outer
+    loop.
+    """
 
     rows: int
     row_a: int
@@ -64,7 +66,9 @@ def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1) -> Cont
 
 def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
            groups: int) -> Contraction:
-    """Convolution of x (n, h, w, c), already padded, by kernel (kh, kw, c / groups, out): rows are output pixels of a line."""
+    """Convolution of x (n, h, w, c), already padded, by kernel (kh, kw, c / groups, out): rows are output pixels of
+    a line.
+    """
     n, h, w, c = x
     kh, kw, cg, out = kernel
     _, oh, ow, _ = y
@@ -74,14 +78,28 @@ def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, s
     if dilation[1] == 1 and groups == 1:
         taps = (Reduction(kh, dilation[0] * w * c, kw * c * out), ONCE, Reduction(kw * c, 1, out))
     else:
-        taps = (Reduction(kh, dilation[0] * w * c, kw * cg * out), Reduction(kw, dilation[1] * c, cg * out), Reduction(cg, 1, out))
+        taps = (
+            Reduction(kh, dilation[0] * w * c, kw * cg * out),
+            Reduction(kw, dilation[1] * c, cg * out),
+            Reduction(cg, 1, out),
+        )
     outer = (Outer(n, h * w * c, 0, oh * ow * out), Outer(oh, strides[0] * w * c, 0, ow * out), group)
     return Contraction(ow, strides[1] * c, out, out // groups, taps, outer)
 
 
-def conv2d_backward_kernel(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
-                           groups: int, parts: int) -> Contraction:
-    """Gradient of the kernel: rows are (kw, c) of a kernel line; the batch is cut into `parts`, written one behind the other."""
+def conv2d_backward_kernel(
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    y: tuple[int, ...],
+    *,
+    strides: Pair,
+    dilation: Pair,
+    groups: int,
+    parts: int,
+) -> Contraction:
+    """Gradient of the kernel: rows are (kw, c) of a kernel line; the batch is cut into `parts`, written one behind
+    the other.
+    """
     n, h, w, c = x
     kh, kw, cg, out = kernel
     _, oh, ow, _ = y
@@ -100,7 +118,8 @@ def conv2d_backward_kernel(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple
 class Phase:
     """Input positions `first`, `first + stride`, … of one dimension, and the taps that reach them.
 
-    Position number i takes output position `base + i + t` for tap number t of `taps`; tap t is entry `tap + t * step` of
+    Position number i takes output position `base + i + t` for tap number t of `taps`; tap t is entry `tap + t *
+    step` of
     the flipped kernel. Output positions outside the range are the halo's zeros.
     """
 
@@ -121,7 +140,11 @@ def phases(size: int, kernel: int, stride: int, dilation: int, before: int) -> l
         first = (residue - before) % stride
         taps = max(0, -(-(kernel - residue) // stride))
         base = (first + before - residue) // stride - (taps - 1)
-        found.append(Phase(first, len(range(first, size, stride)), base, taps, kernel - 1 - residue - stride * (taps - 1), stride))
+        found.append(
+            Phase(
+                first, len(range(first, size, stride)), base, taps, kernel - 1 - residue - stride * (taps - 1), stride
+            )
+        )
     return [phase for phase in found if phase.count]
 
 
@@ -135,9 +158,18 @@ def halo(size: int, kernel: int, stride: int, dilation: int, before: int, output
     return front, back
 
 
-def conv2d_backward_data(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
-                         groups: int, before: Pair) -> list[Contraction]:
-    """Gradient of x from dy with its halo and the flipped, transposed kernel (kh, kw, out, c / groups): one view a phase.
+def conv2d_backward_data(
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    y: tuple[int, ...],
+    *,
+    strides: Pair,
+    dilation: Pair,
+    groups: int,
+    before: Pair,
+) -> list[Contraction]:
+    """Gradient of x from dy with its halo and the flipped, transposed kernel (kh, kw, out, c / groups): one view a
+    phase.
 
     `y` is the shape of dy without its halo; `before` is the padding in front of x.
     """

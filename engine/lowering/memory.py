@@ -1,7 +1,8 @@
 """The memory planner: one arena for all values of a plan, buffers shared by values that never live at the same time.
 
 A value lives from the request that writes it to the last one that reads it; fetches live to the end. Views share their
-source's buffer, and an op that declares it takes over an input's buffer where that input ends there. Offsets are fixed for
+source's buffer, and an op that declares it takes over an input's buffer where that input ends there.
+Offsets are fixed for
 the largest batch; a smaller batch uses the front of each buffer.
 """
 
@@ -46,7 +47,9 @@ class Allocation:
         return "\n".join(lines)
 
 
-def plan_memory(graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], batch: int, *, keep: bool = False) -> Allocation:
+def plan_memory(
+    graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], batch: int, *, keep: bool = False
+) -> Allocation:
     """Lifetimes, then offsets: blocks in order of size, each at the lowest place where it meets no other living one.
 
     `keep` lets every value live to the end in a place of its own.
@@ -75,13 +78,16 @@ def plan_memory(graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], ba
     for value in first:
         members.setdefault(root(value), []).append(value)
     sizes = {owner: max(size_bytes(value.type, batch) for value in values) for owner, values in members.items()}
-    spans = {owner: (min(first[value] for value in values), max(last[value] for value in values)) for owner, values in members.items()}
+    spans = {
+        owner: (min(first[value] for value in values), max(last[value] for value in values))
+        for owner, values in members.items()
+    }
     placed = _Placed(len(sizes))
     blocks: dict[Value, Block] = {}
     for owner in sorted(sizes, key=lambda value: (-sizes[value], spans[value])):
         start, stop = spans[owner]
         block = placed.place(-(-max(sizes[owner], 1) // ALIGNMENT) * ALIGNMENT, start, stop)
-        blocks |= {value: block for value in members[owner]}
+        blocks |= dict.fromkeys(members[owner], block)
     for value in list(roots):
         if root(value) in blocks:
             blocks[value] = blocks[root(value)]
@@ -90,7 +96,9 @@ def plan_memory(graph: Graph, requests: Sequence[tuple[KernelRequest, Node]], ba
 
 
 def _views(graph: Graph) -> dict[Value, Value]:
-    return {node.outputs[output]: node.inputs[source] for node in graph.nodes for output, source in node.op.views.items()}
+    return {
+        node.outputs[output]: node.inputs[source] for node in graph.nodes for output, source in node.op.views.items()
+    }
 
 
 def _take_over(requests: Sequence[tuple[KernelRequest, Node]], roots: dict[Value, Value], root, first: dict[Value, int],  # type: ignore[no-untyped-def]

@@ -1,4 +1,6 @@
-"""From a contraction and the host to a register tile: which variant of the compute kernel serves it, and in what blocks."""
+"""From a contraction and the host to a register tile: which variant of the compute kernel serves it, and in what
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ MINIMUM_CHUNKS = 8
 
 @dataclass(frozen=True)
 class Tile:
-    """`rows` by `vectors` accumulators; `tail` vectors for the columns that remain, the last one `masked` where it is not full."""
+    """`rows` by `vectors` accumulators; `tail` vectors for the columns that remain, the last one `masked` where it
+    is not full.
+    """
 
     rows: int
     vectors: int

@@ -6,8 +6,8 @@ NaN stays NaN in all of them (`relu(NaN)` is NaN, as in Keras).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.ops.base import Gradients, Sample
@@ -35,7 +35,7 @@ def _activation(name: str, expression: Callable[..., Any], derivative: Callable[
     class Derivative(Elementwise):
         samples = (Sample(((3, 17), (3, 17)), given, differentiable=()),)
         cost = amount + 1
-        overwrites = {0: 1}
+        overwrites: ClassVar[Mapping[int, int]] = {0: 1}
 
     for cls, made, known in ((Activation, expression, name), (Derivative, derivative, f"{name}_grad")):
         cls.expression = staticmethod(made)  # type: ignore[method-assign]

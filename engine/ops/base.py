@@ -30,7 +30,8 @@ class ShapeMismatch(Exception):
 class Sample:
     """One application for the conformance tests: shapes of the inputs (for a concrete batch) and attributes.
 
-    `integers[i]` draws input i as integers below that bound; `differentiable` names the inputs whose gradients are checked.
+    `integers[i]` draws input i as integers below that bound; `differentiable` names the inputs whose gradients are
+    checked.
     """
 
     shapes: tuple[tuple[int, ...], ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from engine.lowering.contraction import halo
 from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.matmul import finish
-from engine.types import Shape, Type, size
+from engine.types import Shape, Type, known, size
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -29,7 +29,9 @@ def padded(x: np.ndarray, padding: Padding, value: float = 0.0) -> np.ndarray:
     return np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=value)
 
 
-def taps(shape: Shape, kernel: Pair, strides: Pair, dilation: Pair, outputs: Pair) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
+def taps(
+    shape: Shape, kernel: Sequence[int], strides: Pair, dilation: Pair, outputs: Sequence[int]
+) -> Iterator[tuple[int, int, tuple[slice, ...]]]:
     """For the references: each kernel position with the slice of the padded input that it meets."""
     for i in range(kernel[0]):
         for j in range(kernel[1]):
@@ -48,13 +50,15 @@ def pad_request(x: Value, padding: Padding) -> tuple[list[KernelRequest], Value]
     return [KernelRequest("memory", "pad", (x,), (buffer,), attrs)], buffer
 
 
-def _spatial(outputs: Pair | None, x: Type, kernel: Type, strides: Pair, padding: Padding, dilation: Pair) -> Pair:
-    sizes = tuple(output_size(x.shape[1 + d], kernel.shape[d], strides[d], dilation[d], padding[d]) for d in (0, 1))
-    if min(sizes) < 1:
-        raise ShapeMismatch(f"an image of at least {(kernel.shape[0] - 1) * dilation[0] + 1} x "
-                            f"{(kernel.shape[1] - 1) * dilation[1] + 1} pixels after padding",
-                            f"{x.shape[1] + sum(padding[0])} x {x.shape[2] + sum(padding[1])}")
-    return sizes  # type: ignore[return-value]
+def spatial(x: Type, kernel: Type, strides: Pair, padding: Padding, dilation: Pair) -> Pair:
+    """Height and width of the output. Raises ShapeMismatch where the kernel does not fit into the image."""
+    image, window = known(x.shape[1:3]), known(kernel.shape[:2])
+    height, width = (output_size(image[d], window[d], strides[d], dilation[d], padding[d]) for d in (0, 1))
+    if min(height, width) < 1:
+        least = [(window[d] - 1) * dilation[d] + 1 for d in (0, 1)]
+        have = [image[d] + sum(padding[d]) for d in (0, 1)]
+        raise ShapeMismatch(f"an image of at least {least[0]} x {least[1]} pixels after padding", f"{have[0]} x {have[1]}")
+    return height, width
 
 
 SETTINGS: tuple[dict[str, Any], ...] = (
@@ -67,9 +71,13 @@ def _samples(*, backward: str = "") -> tuple[Sample, ...]:
     """The same settings for the three directions."""
     made = []
     cases = [((2, 9, 8, 3), (3, 3, 3, 5), settings) for settings in SETTINGS]
-    cases += [((2, 6, 7, 4), (1, 1, 4, 33), {}), ((2, 6, 7, 6), (3, 2, 2, 9), {"groups": 3, "padding": ((1, 1), (0, 1))}),
-              ((1, 5, 5, 2), (1, 1, 2, 3), {"strides": (2, 2)}), ((19, 7, 7, 17), (3, 3, 17, 18), {}),
-              ((3, 4, 4, 8), (5, 5, 8, 16), {"padding": ((2, 2), (2, 2))})]
+    cases += [
+        ((2, 6, 7, 4), (1, 1, 4, 33), {}),
+        ((2, 6, 7, 6), (3, 2, 2, 9), {"groups": 3, "padding": ((1, 1), (0, 1))}),
+        ((1, 5, 5, 2), (1, 1, 2, 3), {"strides": (2, 2)}),
+        ((19, 7, 7, 17), (3, 3, 17, 18), {}),
+        ((3, 4, 4, 8), (5, 5, 8, 16), {"padding": ((2, 2), (2, 2))}),
+    ]
     for x, kernel, settings in cases:
         strides, dilation = settings.get("strides", (1, 1)), settings.get("dilation", (1, 1))
         padding = settings.get("padding", NONE)
@@ -88,16 +96,27 @@ def _samples(*, backward: str = "") -> tuple[Sample, ...]:
 class Conv2D(Op):
     """Cross-correlation as Keras's Conv2D. A fused node adds a bias (filters,) and applies `epilogue`."""
 
-    samples = (*_samples(), Sample(((2, 5, 6, 3), (3, 3, 3, 20), (20,)), {"epilogue": (("relu", (0,), ()),)}, differentiable=()))
+    samples = (
+        *_samples(),
+        Sample(((2, 5, 6, 3), (3, 3, 3, 20), (20,)), {"epilogue": (("relu", (0,), ()),)}, differentiable=()),
+    )
 
-    def infer(self, *types: Type, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1), groups: int = 1,
-              epilogue: Any = ()) -> tuple[Type, ...]:
+    def infer(
+        self,
+        *types: Type,
+        strides: Pair = (1, 1),
+        padding: Padding = NONE,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+        epilogue: Any = (),
+    ) -> tuple[Type, ...]:
         x, kernel = types[:2]
         expect_rank(x, 4, "(batch, height, width, channels)")
         expect_rank(kernel, 4, "(height, width, channels / groups, filters)")
-        if x.shape[3] != kernel.shape[2] * groups or kernel.shape[3] % groups:
+        per_group, filters = known(kernel.shape[2:])
+        if x.shape[3] != per_group * groups or filters % groups:
             raise ShapeMismatch(f"a kernel for {x.shape[3]} channels in {groups} groups", kernel.shape)
-        outputs = _spatial(None, x, kernel, strides, padding, dilation)
+        outputs = spatial(x, kernel, strides, padding, dilation)
         return (Type((x.shape[0], *outputs, kernel.shape[3]), x.dtype),)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
@@ -113,9 +132,11 @@ class Conv2D(Op):
         outputs = tuple(output_size(x.shape[1 + d], kernel.shape[d], strides[d], dilation[d], (0, 0)) for d in (0, 1))
         y = np.zeros((x.shape[0], *outputs, kernel.shape[3]), x.dtype)
         cg, out = kernel.shape[2], kernel.shape[3] // groups
-        for i, j, where in taps(x.shape, kernel.shape[:2], strides, dilation, outputs):  # type: ignore[arg-type]
+        for i, j, where in taps(x.shape, kernel.shape[:2], strides, dilation, outputs):
             for g in range(groups):
-                y[..., g * out: (g + 1) * out] += x[where][..., g * cg: (g + 1) * cg] @ kernel[i, j][:, g * out: (g + 1) * out]
+                y[..., g * out : (g + 1) * out] += (
+                    x[where][..., g * cg : (g + 1) * cg] @ kernel[i, j][:, g * out : (g + 1) * out]
+                )
         return (finish(y, arrays[2:], epilogue),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
@@ -140,7 +161,7 @@ class Conv2DBackwardData(Op):
     def infer(self, *types: Type, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
               groups: int = 1) -> tuple[Type, ...]:
         g, kernel = types
-        return (Type((g.shape[0], *size, kernel.shape[2] * groups), g.dtype),)
+        return (Type((g.shape[0], *size, known(kernel.shape)[2] * groups), g.dtype),)
 
     def reference(self, *arrays: np.ndarray, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
                   dilation: Pair = (1, 1), groups: int = 1) -> tuple[np.ndarray, ...]:
@@ -159,15 +180,24 @@ class Conv2DBackwardData(Op):
         attrs = _complete(dict(node.attrs))
         padding, sizes = attrs.pop("padding", NONE), attrs.pop("size")
         before = (padding[0][0], padding[1][0])
-        halos = tuple(halo(sizes[d], kernel.shape[d], attrs["strides"][d], attrs["dilation"][d], before[d], g.shape[1 + d])
-                      for d in (0, 1))
+        halos = tuple(
+            halo(sizes[d], kernel.shape[d], attrs["strides"][d], attrs["dilation"][d], before[d], g.shape[1 + d])
+            for d in (0, 1)
+        )
         kh, kw, cg, out = kernel.shape
         turned = scratch((kh, kw, out, cg))
         requests, surrounded = pad_request(g, halos)  # type: ignore[arg-type]
-        return [*requests,
-                KernelRequest("memory", "transpose", (kernel,), (turned,), {"permutation": (0, 1, 3, 2), "flip": (0, 1)}),
-                KernelRequest("contract", "conv2d_backward_data", (surrounded, turned), node.outputs,
-                              {**attrs, "before": before, "outputs": tuple(g.shape[1:3])})]
+        return [
+            *requests,
+            KernelRequest("memory", "transpose", (kernel,), (turned,), {"permutation": (0, 1, 3, 2), "flip": (0, 1)}),
+            KernelRequest(
+                "contract",
+                "conv2d_backward_data",
+                (surrounded, turned),
+                node.outputs,
+                {**attrs, "before": before, "outputs": tuple(g.shape[1:3])},
+            ),
+        ]
 
     def flops(self, node: Node) -> int:
         return 2 * size((*node.inputs[1].shape[:3], *node.inputs[0].shape), 1)
@@ -179,10 +209,17 @@ class Conv2DBackwardKernel(Op):
 
     samples = _samples(backward="kernel")
 
-    def infer(self, *types: Type, kernel: Pair, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
-              groups: int = 1) -> tuple[Type, ...]:
+    def infer(
+        self,
+        *types: Type,
+        kernel: Pair,
+        strides: Pair = (1, 1),
+        padding: Padding = NONE,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> tuple[Type, ...]:
         x, g = types
-        return (Type((*kernel, x.shape[3] // groups, g.shape[3]), g.dtype),)
+        return (Type((*kernel, known(x.shape[1:])[2] // groups, g.shape[3]), g.dtype),)
 
     def reference(self, *arrays: np.ndarray, kernel: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
                   dilation: Pair = (1, 1), groups: int = 1) -> tuple[np.ndarray, ...]:
@@ -192,7 +229,9 @@ class Conv2DBackwardKernel(Op):
         for i, j, where in taps(x.shape, kernel, strides, dilation, g.shape[1:3]):
             for group in range(groups):
                 part = slice(group * out, (group + 1) * out)
-                dk[i, j][:, part] = np.tensordot(x[where][..., group * cg: (group + 1) * cg], g[..., part], ((0, 1, 2), (0, 1, 2)))
+                dk[i, j][:, part] = np.tensordot(
+                    x[where][..., group * cg : (group + 1) * cg], g[..., part], ((0, 1, 2), (0, 1, 2))
+                )
         return (dk,)
 
     def lower(self, node: Node) -> list[KernelRequest]:

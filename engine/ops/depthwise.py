@@ -10,7 +10,7 @@ from engine.graph.ir import GraphBuilder, Node, Value
 from engine.lowering.contraction import halo
 from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
-from engine.ops.conv import NONE, Padding, Pair, _spatial, output_size, pad_request, padded, taps
+from engine.ops.conv import NONE, Padding, Pair, output_size, pad_request, padded, spatial, taps
 from engine.types import Type, size
 
 SHAPES = ((2, 8, 9, 5), (3, 3, 5, 2))
@@ -49,7 +49,7 @@ class DepthwiseConv2D(Op):
         expect_rank(x, 4, "(batch, height, width, channels)")
         if x.shape[3] != kernel.shape[2]:
             raise ShapeMismatch(f"a kernel for {x.shape[3]} channels", kernel.shape)
-        outputs = _spatial(None, x, kernel, strides, padding, dilation)
+        outputs = spatial(x, kernel, strides, padding, dilation)
         return (Type((x.shape[0], *outputs, kernel.shape[2] * kernel.shape[3]), x.dtype),)  # type: ignore[operator]
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
@@ -64,7 +64,7 @@ class DepthwiseConv2D(Op):
         x, kernel = padded(arrays[0], padding), arrays[1]
         outputs = tuple(output_size(x.shape[1 + d], kernel.shape[d], strides[d], dilation[d], (0, 0)) for d in (0, 1))
         y = np.zeros((x.shape[0], *outputs, *kernel.shape[2:]), x.dtype)
-        for i, j, where in taps(x.shape, kernel.shape[:2], strides, dilation, outputs):  # type: ignore[arg-type]
+        for i, j, where in taps(x.shape, kernel.shape[:2], strides, dilation, outputs):
             y += x[where][..., None] * kernel[i, j]
         return (y.reshape(*y.shape[:3], -1),)
 
@@ -139,7 +139,7 @@ class DepthwiseBackwardKernel(Op):
         x, g = padded(arrays[0], padding), arrays[1]
         split = g.reshape(*g.shape[:3], *kernel[2:])
         dk = np.zeros(kernel, g.dtype)
-        for i, j, where in taps(x.shape, kernel[:2], strides, dilation, g.shape[1:3]):  # type: ignore[arg-type]
+        for i, j, where in taps(x.shape, kernel[:2], strides, dilation, g.shape[1:3]):
             dk[i, j] = (x[where][..., None] * split).sum((0, 1, 2))
         return (dk,)
 

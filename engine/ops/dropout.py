@@ -1,6 +1,11 @@
-"""Dropout (Srivastava et al., 2014), its mask a function of (seed, step, layer), so it is regenerated and never stored."""
+"""Dropout (Srivastava et al., 2014), its mask a function of (seed, step, layer), so it is regenerated and never
+stored.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,7 +28,7 @@ class Dropout(Op):
 
     samples = (Sample(((3, 70),), {"rate": 0.4, "stream": 3}), Sample(((5, 4, 4, 3),), {"rate": 0.5, "stream": 0}))
     stateful = True
-    overwrites = {0: 0}
+    overwrites: ClassVar[Mapping[int, int]] = {0: 0}
 
     def infer(self, *types: Type, rate: float, stream: int) -> tuple[Type, ...]:
         return (types[0],)
@@ -33,7 +38,9 @@ class Dropout(Op):
         assert g is not None
         return (b.op("dropout", g, **node.attrs), None)
 
-    def reference(self, *arrays: np.ndarray, rate: float, stream: int, state: tuple[int, int] = REFERENCE_STATE) -> tuple[np.ndarray, ...]:
+    def reference(
+        self, *arrays: np.ndarray, rate: float, stream: int, state: tuple[int, int] = REFERENCE_STATE
+    ) -> tuple[np.ndarray, ...]:
         (x,) = arrays
         seed, step = state
         drawn = uniform((seed, DROPOUT + stream, step, 0), x.size).reshape(x.shape)

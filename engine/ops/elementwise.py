@@ -6,7 +6,7 @@ operators. `engine.ops.numpy_math` evaluates it on arrays, `engine.codegen.scala
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from engine.ops import numpy_math
 from engine.ops.base import Gradients, Op, Sample, broadcast_shapes, expect_dtype
 from engine.ops.base import op as declare
 from engine.types import Shape, Type, size
+
 
 def op(name: str) -> Any:
     """Register an elementwise op together with its expression."""
@@ -41,7 +42,7 @@ class Elementwise(Op):
     dtype: ClassVar[str | None] = None
     """Element type of the output; None: that of the first input."""
     converts: ClassVar[bool] = False
-    overwrites = {0: 0}
+    overwrites: ClassVar[Mapping[int, int]] = {0: 0}
     cost: ClassVar[int] = 1
     """Operations counted for each element."""
 
@@ -60,7 +61,11 @@ class Elementwise(Op):
         with np.errstate(all="ignore"):
             result = type(self).expression(numpy_math, *arrays, **attrs)
         dtype = self.dtype or arrays[0].dtype
-        return (np.broadcast_to(np.asarray(result), np.broadcast_shapes(*(array.shape for array in arrays))).astype(dtype),)
+        return (
+            np.broadcast_to(np.asarray(result), np.broadcast_shapes(*(array.shape for array in arrays))).astype(
+                dtype
+            ),
+        )
 
     def lower(self, node: Node) -> list[KernelRequest]:
         body = ((self.name, tuple(range(len(node.inputs))), tuple(sorted(node.attrs.items()))),)
@@ -75,7 +80,9 @@ def unbroadcast(b: GraphBuilder, grad: Value, shape: Shape) -> Value:
     if grad.shape == shape:
         return grad
     lead = len(grad.shape) - len(shape)
-    axes = tuple(range(lead)) + tuple(lead + index for index, dim in enumerate(shape) if dim == 1 and grad.shape[lead + index] != 1)
+    axes = tuple(range(lead)) + tuple(
+        lead + index for index, dim in enumerate(shape) if dim == 1 and grad.shape[lead + index] != 1
+    )
     summed = b.op("reduce_sum", grad, axes=axes) if axes else grad
     return summed if summed.shape == shape else b.op("reshape", summed, shape=shape)
 
@@ -152,7 +159,9 @@ _unary("stop_gradient", lambda m, x: x + 0.0, None, tuple(Sample(sample.shapes, 
 
 @op("scale")
 class Scale(Elementwise):
-    """x * factor + offset with numbers known at compile time; with `converts`, also from uint8 and integers to float32."""
+    """x * factor + offset with numbers known at compile time; with `converts`, also from uint8 and integers to
+    float32.
+    """
 
     converts = True
     samples = (Sample(((3, 5),), {"factor": 2.0}), Sample(((3, 5),), {"factor": -0.5, "offset": 1.25}),
@@ -222,7 +231,9 @@ class Fused(Elementwise):
         values = [array if array.dtype in FLOATS else array.astype("float32") for array in arrays]
         with np.errstate(all="ignore"):
             result = evaluate(numpy_math, attrs["body"], values)
-        return (np.broadcast_to(result, np.broadcast_shapes(*(array.shape for array in arrays))).astype(values[0].dtype),)
+        return (
+            np.broadcast_to(result, np.broadcast_shapes(*(array.shape for array in arrays))).astype(values[0].dtype),
+        )
 
     def lower(self, node: Node) -> list[KernelRequest]:
         return [KernelRequest("elementwise", "chain", node.inputs, node.outputs, {"body": node.attrs["body"]})]

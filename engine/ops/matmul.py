@@ -23,7 +23,9 @@ class Matmul(Op):
         Sample(((5, 7), (7, 3), (3,)), {"epilogue": (("relu", (0,), ()),)}, differentiable=()),
     )
 
-    def infer(self, *types: Type, transpose_a: bool = False, transpose_b: bool = False, epilogue: Any = ()) -> tuple[Type, ...]:
+    def infer(
+        self, *types: Type, transpose_a: bool = False, transpose_b: bool = False, epilogue: Any = ()
+    ) -> tuple[Type, ...]:
         a, b = types[:2]
         expect_rank(a, 2, "(batch, features)")
         expect_rank(b, 2, "(features, units)")

@@ -22,8 +22,8 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
     """`yes` where the condition holds, keeping the dtype of the arrays among the two."""
-    dtype = next((side.dtype for side in (yes, no) if isinstance(side, np.ndarray)), np.asarray(condition).dtype)
-    return np.where(condition, yes, no).astype("float32" if dtype == bool else dtype)
+    dtype = next((side.dtype for side in (yes, no) if isinstance(side, np.ndarray)), np.dtype("float32"))
+    return np.where(condition, yes, no).astype(dtype)
 
 
 def erf(x: Any) -> Any:

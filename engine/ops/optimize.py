@@ -1,4 +1,5 @@
-"""One flat optimizer node for all trainable variables: inputs are for each variable its weights, gradient and slots, then the state.
+"""One flat optimizer node for all trainable variables: inputs are for each variable its weights, gradient and slots,
+then the state.
 
 The learning rate of the step and the number of steps done stand in the state. Formulas as Keras 3; weight decay is
 decoupled (Loshchilov and Hutter, 2019): w -= learning_rate * weight_decay * w, before the update.
@@ -36,7 +37,9 @@ class Update(Op):
     def flops(self, node: Node) -> int:
         return self.cost * sum(size(value.shape, 1) for value in node.inputs[1:-1:2 + node.attrs["slots"]])
 
-    def update(self, rate: float, step: int, weights: np.ndarray, gradient: np.ndarray, *slots: np.ndarray, **attrs: Any) -> None:
+    def update(
+        self, rate: float, step: int, weights: np.ndarray, gradient: np.ndarray, *slots: np.ndarray, **attrs: Any
+    ) -> None:
         """`step` counts from 1."""
         raise NotImplementedError
 
@@ -47,8 +50,18 @@ class SGD(Update):
 
     cost = 4
 
-    def update(self, rate: float, step: int, weights: np.ndarray, gradient: np.ndarray, *slots: np.ndarray, momentum: float = 0.0,
-               nesterov: bool = False, weight_decay: float = 0.0, **_: Any) -> None:
+    def update(
+        self,
+        rate: float,
+        step: int,
+        weights: np.ndarray,
+        gradient: np.ndarray,
+        *slots: np.ndarray,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        **_: Any,
+    ) -> None:
         weights -= rate * weight_decay * weights
         if not slots:
             weights -= rate * gradient
@@ -60,12 +73,26 @@ class SGD(Update):
 
 @op("rmsprop")
 class RMSprop(Update):
-    """Slots: mean square, then mean gradient if `centered`, then velocity if there is momentum (Tieleman and Hinton, 2012)."""
+    """Slots: mean square, then mean gradient if `centered`, then velocity if there is momentum (Tieleman and Hinton,
+    2012).
+    """
 
     cost = 8
 
-    def update(self, rate: float, step: int, weights: np.ndarray, gradient: np.ndarray, *slots: np.ndarray, rho: float = 0.9,
-               momentum: float = 0.0, epsilon: float = 1e-7, centered: bool = False, weight_decay: float = 0.0, **_: Any) -> None:
+    def update(
+        self,
+        rate: float,
+        step: int,
+        weights: np.ndarray,
+        gradient: np.ndarray,
+        *slots: np.ndarray,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        weight_decay: float = 0.0,
+        **_: Any,
+    ) -> None:
         weights -= rate * weight_decay * weights
         square, rest = slots[0], list(slots[1:])
         square[...] = rho * square + (1 - rho) * gradient * gradient
@@ -83,12 +110,25 @@ class RMSprop(Update):
 
 @op("adam")
 class Adam(Update):
-    """Adam (Kingma and Ba, 2015), slots m and v (and the largest v with `amsgrad`), bias correction folded into the rate as in Keras."""
+    """Adam (Kingma and Ba, 2015), slots m and v (and the largest v with `amsgrad`), bias correction folded into the
+    rate as in Keras.
+    """
 
     cost = 12
 
-    def update(self, rate: float, step: int, weights: np.ndarray, gradient: np.ndarray, *slots: np.ndarray, beta_1: float = 0.9,
-               beta_2: float = 0.999, epsilon: float = 1e-7, weight_decay: float = 0.0, **_: Any) -> None:
+    def update(
+        self,
+        rate: float,
+        step: int,
+        weights: np.ndarray,
+        gradient: np.ndarray,
+        *slots: np.ndarray,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float = 0.0,
+        **_: Any,
+    ) -> None:
         weights -= rate * weight_decay * weights
         m, v = slots[:2]
         corrected = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)

@@ -9,6 +9,7 @@ from engine.lowering.request import KernelRequest
 from engine.ops.base import Op, op
 from engine.types import Batch, Type
 
+
 def table(name: str, row: tuple[int, ...], dtype: str) -> Value:
     """A whole array of examples, bound to a plan; its number of rows is known then."""
     return Value(Type((1, *row), dtype), "table", name)

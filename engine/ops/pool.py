@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.conv import NONE, Padding, Pair, output_size, padded, taps
-from engine.types import Type, size
+from engine.types import Type, known, size
 
-CASES = (
+CASES: tuple[tuple[tuple[int, ...], Mapping[str, Any]], ...] = (
     ((2, 6, 8, 5), {"pool": (2, 2), "strides": (2, 2)}), ((2, 7, 7, 3), {"pool": (2, 2), "strides": (2, 2)}),
     ((1, 7, 6, 17), {"pool": (3, 2), "strides": (1, 2), "padding": ((1, 1), (0, 0))}),
     ((2, 5, 5, 2), {"pool": (3, 3), "strides": (2, 2), "padding": ((1, 1), (0, 1))}),
 )
 
 
-def _outputs(x: tuple[int, ...], attrs: dict[str, object]) -> tuple[int, ...]:
+def _outputs(x: tuple[int, ...], attrs: Mapping[str, Any]) -> tuple[int, ...]:
     padding = attrs.get("padding", NONE)
-    return (x[0], *(output_size(x[1 + d], attrs["pool"][d], attrs["strides"][d], 1, padding[d]) for d in (0, 1)), x[3])  # type: ignore[index]
+    return (x[0], *(output_size(x[1 + d], attrs["pool"][d], attrs["strides"][d], 1, padding[d]) for d in (0, 1)), x[3])
 
 
 class Pool(Op):
@@ -29,13 +32,15 @@ class Pool(Op):
 
     def _type(self, x: Type, pool: Pair, strides: Pair, padding: Padding) -> Type:
         expect_rank(x, 4, "(batch, height, width, channels)")
-        outputs = tuple(output_size(x.shape[1 + d], pool[d], strides[d], 1, padding[d]) for d in (0, 1))
+        image = known(x.shape[1:3])
+        outputs = tuple(output_size(image[d], pool[d], strides[d], 1, padding[d]) for d in (0, 1))
         if min(outputs) < 1:
             raise ShapeMismatch(f"an image of at least {pool[0]} x {pool[1]} pixels", f"{x.shape[1]} x {x.shape[2]}")
         return Type((x.shape[0], *outputs, x.shape[3]), x.dtype)
 
     def flops(self, node: Node) -> int:
-        return node.attrs["pool"][0] * node.attrs["pool"][1] * size(node.outputs[0].shape, 1)
+        height, width = node.attrs["pool"]
+        return int(height * width) * size(node.outputs[0].shape, 1)
 
 
 @op("max_pool2d")
@@ -54,10 +59,12 @@ class MaxPool2D(Pool):
         assert g is not None
         return (b.op("max_pool2d_grad", g, node.outputs[1], size=tuple(x.shape[1:3]), **node.attrs),)
 
-    def reference(self, *arrays: np.ndarray, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[np.ndarray, ...]:
+    def reference(
+        self, *arrays: np.ndarray, pool: Pair, strides: Pair, padding: Padding = NONE
+    ) -> tuple[np.ndarray, ...]:
         x = padded(arrays[0], padding, -np.inf)
         outputs = tuple(output_size(x.shape[1 + d], pool[d], strides[d], 1, (0, 0)) for d in (0, 1))
-        windows = np.stack([x[where] for _, _, where in taps(x.shape, pool, strides, (1, 1), outputs)])  # type: ignore[arg-type]
+        windows = np.stack([x[where] for _, _, where in taps(x.shape, pool, strides, (1, 1), outputs)])
         chosen = windows.argmax(0)
         return np.take_along_axis(windows, chosen[None], 0)[0], chosen.astype("uint8")
 
@@ -69,15 +76,25 @@ class MaxPool2D(Pool):
 class MaxPool2DGrad(Op):
     """The gradient goes to the value that was chosen."""
 
-    samples = tuple(Sample((_outputs(x, attrs), _outputs(x, attrs)), {"size": x[1:3], **attrs}, dtypes=("float32", "uint8"),
-                           integers={1: attrs["pool"][0] * attrs["pool"][1]}, differentiable=())  # type: ignore[index]
-                    for x, attrs in CASES if "padding" not in attrs)
+    samples = tuple(
+        Sample(
+            (_outputs(x, attrs), _outputs(x, attrs)),
+            {"size": x[1:3], **attrs},
+            dtypes=("float32", "uint8"),
+            integers={1: attrs["pool"][0] * attrs["pool"][1]},
+            differentiable=(),
+        )
+        for x, attrs in CASES
+        if "padding" not in attrs
+    )
 
     def infer(self, *types: Type, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[Type, ...]:
         g = types[0]
         return (Type((g.shape[0], *size, g.shape[3]), g.dtype),)
 
-    def reference(self, *arrays: np.ndarray, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[np.ndarray, ...]:
+    def reference(
+        self, *arrays: np.ndarray, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE
+    ) -> tuple[np.ndarray, ...]:
         g, chosen = arrays
         (top, bottom), (left, right) = padding
         dx = np.zeros((g.shape[0], size[0] + top + bottom, size[1] + left + right, g.shape[3]), g.dtype)
@@ -102,13 +119,15 @@ class AveragePool2D(Pool):
         assert g is not None
         return (b.op("average_pool2d_grad", g, size=tuple(x.shape[1:3]), **node.attrs),)
 
-    def reference(self, *arrays: np.ndarray, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[np.ndarray, ...]:
+    def reference(
+        self, *arrays: np.ndarray, pool: Pair, strides: Pair, padding: Padding = NONE
+    ) -> tuple[np.ndarray, ...]:
         x = padded(arrays[0], padding)
         counted = padded(np.ones_like(arrays[0][:1, :, :, :1]), padding)
         outputs = tuple(output_size(x.shape[1 + d], pool[d], strides[d], 1, (0, 0)) for d in (0, 1))
-        places = list(taps(x.shape, pool, strides, (1, 1), outputs))  # type: ignore[arg-type]
-        total = sum(x[where] for _, _, where in places)
-        return (total / sum(counted[where] for _, _, where in places),)
+        places = list(taps(x.shape, pool, strides, (1, 1), outputs))
+        total = np.sum([x[where] for _, _, where in places], axis=0)
+        return (total / np.sum([counted[where] for _, _, where in places], axis=0),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
         return [KernelRequest("pool", "average", node.inputs, node.outputs, {"padding": NONE, **node.attrs})]
@@ -124,7 +143,9 @@ class AveragePool2DGrad(Op):
         (g,) = types
         return (Type((g.shape[0], *size, g.shape[3]), g.dtype),)
 
-    def reference(self, *arrays: np.ndarray, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[np.ndarray, ...]:
+    def reference(
+        self, *arrays: np.ndarray, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE
+    ) -> tuple[np.ndarray, ...]:
         (g,) = arrays
         (top, bottom), (left, right) = padding
         counted = padded(np.ones((1, *size, 1), g.dtype), padding)

@@ -11,9 +11,15 @@ from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, op
 from engine.types import Type, size
 
-SAMPLES = (Sample(((5, 7),), {"axes": (0,)}), Sample(((5, 7),), {"axes": (1,), "keepdims": True}), Sample(((4, 3, 5, 6),), {"axes": (1, 2)}),
-           Sample(((4, 3, 2),), {"axes": (0, 1, 2)}), Sample(((700, 33),), {"axes": (0,)}), Sample(((2, 5, 3),), {"axes": (0, 2)}),
-           Sample(((1300,),), {"axes": (0,)}))
+SAMPLES = (
+    Sample(((5, 7),), {"axes": (0,)}),
+    Sample(((5, 7),), {"axes": (1,), "keepdims": True}),
+    Sample(((4, 3, 5, 6),), {"axes": (1, 2)}),
+    Sample(((4, 3, 2),), {"axes": (0, 1, 2)}),
+    Sample(((700, 33),), {"axes": (0,)}),
+    Sample(((2, 5, 3),), {"axes": (0, 2)}),
+    Sample(((1300,),), {"axes": (0,)}),
+)
 
 
 class Reduction(Op):

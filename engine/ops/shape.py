@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,7 +25,7 @@ def _count(shape: Shape) -> tuple[int, bool]:
 class Reshape(Op):
     """The same elements in the same order under another shape."""
 
-    views = {0: 0}
+    views: ClassVar[Mapping[int, int]] = {0: 0}
     samples = (Sample(((4, 6),), {"shape": (2, 12)}), Sample(((2, 3, 4),), {"shape": (24,)}))
 
     def infer(self, *types: Type, shape: Shape) -> tuple[Type, ...]:
@@ -59,7 +61,9 @@ class Concatenate(Op):
     def infer(self, *types: Type, axis: int) -> tuple[Type, ...]:
         first = types[0].shape
         for type in types[1:]:
-            if len(type.shape) != len(first) or any(a != b for d, (a, b) in enumerate(zip(type.shape, first, strict=True)) if d != axis):
+            if len(type.shape) != len(first) or any(
+                a != b for d, (a, b) in enumerate(zip(type.shape, first, strict=True)) if d != axis
+            ):
                 raise ShapeMismatch(f"shapes equal but for dimension {axis}", " and ".join(str(t) for t in types))
         total = sum(type.shape[axis] for type in types)  # type: ignore[misc]
         return (Type((*first[:axis], total, *first[axis + 1:]), types[0].dtype),)
@@ -88,7 +92,10 @@ class Concatenate(Op):
 class Slice(Op):
     """Positions `start` to `stop` of dimension `axis`."""
 
-    samples = (Sample(((3, 7),), {"axis": 1, "start": 2, "stop": 5}), Sample(((2, 5, 3),), {"axis": 1, "start": 0, "stop": 4}))
+    samples = (
+        Sample(((3, 7),), {"axis": 1, "start": 2, "stop": 5}),
+        Sample(((2, 5, 3),), {"axis": 1, "start": 0, "stop": 4}),
+    )
 
     def infer(self, *types: Type, axis: int, start: int, stop: int) -> tuple[Type, ...]:
         (x,) = types
@@ -101,7 +108,9 @@ class Slice(Op):
         (g,) = grads
         assert g is not None
         axis, dim = node.attrs["axis"], node.inputs[0].shape[node.attrs["axis"]]
-        pads = tuple((node.attrs["start"], dim - node.attrs["stop"]) if d == axis else (0, 0) for d in range(len(g.shape)))
+        pads = tuple(
+            (node.attrs["start"], dim - node.attrs["stop"]) if d == axis else (0, 0) for d in range(len(g.shape))
+        )
         return (b.op("pad", g, padding=pads),)
 
     def reference(self, *arrays: np.ndarray, axis: int, start: int, stop: int) -> tuple[np.ndarray, ...]:
@@ -119,7 +128,10 @@ class Slice(Op):
 class Pad(Op):
     """A constant border: `padding` gives (before, after) for each dimension."""
 
-    samples = (Sample(((2, 3),), {"padding": ((0, 0), (1, 2))}), Sample(((2, 3, 4, 2),), {"padding": ((0, 0), (1, 0), (2, 1), (0, 0))}))
+    samples = (
+        Sample(((2, 3),), {"padding": ((0, 0), (1, 2))}),
+        Sample(((2, 3, 4, 2),), {"padding": ((0, 0), (1, 0), (2, 1), (0, 0))}),
+    )
 
     def infer(self, *types: Type, padding: Pads, value: float = 0.0) -> tuple[Type, ...]:
         (x,) = types
@@ -148,10 +160,15 @@ class Pad(Op):
 
 @op("broadcast")
 class Broadcast(Op):
-    """Repeats a value along `axes` that it lacks (or has as 1), to `shape`. With `mean`, divided by the number of repetitions."""
+    """Repeats a value along `axes` that it lacks (or has as 1), to `shape`.
+    With `mean`, divided by the number of repetitions.
+    """
 
-    samples = (Sample(((4,),), {"shape": (3, 4), "axes": (0,)}), Sample(((2, 5),), {"shape": (2, 3, 4, 5), "axes": (1, 2), "mean": True}),
-               Sample(((),), {"shape": (6,), "axes": (0,)}))
+    samples = (
+        Sample(((4,),), {"shape": (3, 4), "axes": (0,)}),
+        Sample(((2, 5),), {"shape": (2, 3, 4, 5), "axes": (1, 2), "mean": True}),
+        Sample(((),), {"shape": (6,), "axes": (0,)}),
+    )
 
     def infer(self, *types: Type, shape: Shape, axes: tuple[int, ...], mean: bool = False) -> tuple[Type, ...]:
         (x,) = types
@@ -168,7 +185,9 @@ class Broadcast(Op):
         kind = "reduce_mean" if node.attrs.get("mean") else "reduce_sum"
         return (b.op(kind, g, axes=node.attrs["axes"], keepdims=keep),)
 
-    def reference(self, *arrays: np.ndarray, shape: Shape, axes: tuple[int, ...], mean: bool = False) -> tuple[np.ndarray, ...]:
+    def reference(
+        self, *arrays: np.ndarray, shape: Shape, axes: tuple[int, ...], mean: bool = False
+    ) -> tuple[np.ndarray, ...]:
         (x,) = arrays
         if x.ndim != len(shape):
             x = np.expand_dims(x, axes)

@@ -94,7 +94,9 @@ class SparseCrossEntropy(Op):
 class SparseCrossEntropyGrad(Op):
     """(softmax - one-hot) g for every row."""
 
-    samples = (Sample(((6, 5), (6,), (6,)), dtypes=("float32", "int32", "float32"), integers={1: 5}, differentiable=()),)
+    samples = (
+        Sample(((6, 5), (6,), (6,)), dtypes=("float32", "int32", "float32"), integers={1: 5}, differentiable=()),
+    )
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
         return (types[0],)

@@ -25,7 +25,11 @@ class RMSprop(Optimizer):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        return ("velocity", *(("average_gradient",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
+        return (
+            "velocity",
+            *(("average_gradient",) if self.centered else ()),
+            *(("momentum",) if self.momentum else ()),
+        )
 
     @property
     def attributes(self) -> dict[str, Any]:

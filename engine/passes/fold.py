@@ -1,4 +1,6 @@
-"""Fold constants: nodes that read only constants are computed now, and multiplications by one and additions of zero vanish."""
+"""Fold constants: nodes that read only constants are computed now, and multiplications by one and additions of zero
+vanish.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ def fold_constants(graph: Graph) -> Graph:
 
 
 def _small(node: Node) -> bool:
-    return all(all(isinstance(dim, int) for dim in output.shape) and np.prod(output.shape, initial=1) <= LIMIT for output in node.outputs)
+    return all(
+        all(isinstance(dim, int) for dim in output.shape) and np.prod(output.shape, initial=1) <= LIMIT
+        for output in node.outputs
+    )
 
 
 def _number(value: Value) -> float | None:
@@ -47,7 +52,12 @@ def _identity(node: Node, inputs: tuple[Value, ...]) -> Value | None:
         for value, other in ((inputs[0], inputs[1]), (inputs[1], inputs[0])):
             if _number(other) == 1.0 and value.type == node.outputs[0].type:
                 return value
-    if node.op.name == "scale" and node.attrs.get("factor", 1.0) == 1.0 and not node.attrs.get("offset", 0.0) and inputs[0].type == node.outputs[0].type:
+    if (
+        node.op.name == "scale"
+        and node.attrs.get("factor", 1.0) == 1.0
+        and not node.attrs.get("offset", 0.0)
+        and inputs[0].type == node.outputs[0].type
+    ):
         return inputs[0]
     if node.op.name == "reshape" and inputs[0].type == node.outputs[0].type:
         return inputs[0]

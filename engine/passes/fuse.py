@@ -1,9 +1,12 @@
-"""Fusion: bias and activation into the contraction before them, and chains of elementwise ops into one pass over memory."""
+"""Fusion: bias and activation into the contraction before them, and chains of elementwise ops into one pass over
+memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.expressions import Body
 from engine.graph.ir import Graph, Node, Value, rebuild
 from engine.ops.base import find
 from engine.ops.elementwise import Elementwise
@@ -25,7 +28,12 @@ def fuse_epilogues(graph: Graph) -> Graph:
             continue
         last, inputs, epilogue = node, node.inputs, node.attrs.get("epilogue", ())
         while (following := _only_user(last.outputs[0], users, outputs)) is not None:
-            if following.op.name == "add" and len(inputs) == 2 and not epilogue and (bias := _bias(following, last.outputs[0])) is not None:
+            if (
+                following.op.name == "add"
+                and len(inputs) == 2
+                and not epilogue
+                and (bias := _bias(following, last.outputs[0])) is not None
+            ):
                 inputs = (*inputs, bias)
             elif isinstance(following.op, Elementwise) and len(following.inputs) == 1 and following.op.name != "fused":
                 epilogue = (*epilogue, (following.op.name, (len(epilogue),), tuple(sorted(following.attrs.items()))))
@@ -47,7 +55,12 @@ def _only_user(value: Value, users: Mapping[Value, list[Node]], outputs: set[Val
 def _bias(node: Node, product: Value) -> Value | None:
     """The other operand of an addition, if it is one number for each column."""
     other = next((value for value in node.inputs if value is not product), None)
-    if other is None or len(other.shape) != 1 or other.shape[0] != product.shape[-1] or isinstance(other.shape[0], Batch):
+    if (
+        other is None
+        or len(other.shape) != 1
+        or other.shape[0] != product.shape[-1]
+        or isinstance(other.shape[0], Batch)
+    ):
         return None
     return other if other.role in ("parameter", "constant") else None
 
@@ -57,7 +70,7 @@ def fuse_chains(graph: Graph) -> Graph:
     users, outputs = graph.users(), set(graph.outputs.values())
     producers = graph.producers()
     swallowed: set[Node] = set()
-    bodies: dict[Node, tuple[tuple[Value, ...], tuple[object, ...]]] = {}
+    bodies: dict[Node, tuple[tuple[Value, ...], Body]] = {}
     kept: list[Node] = []
     for node in graph.nodes:
         if not _fusible(node):
@@ -66,7 +79,12 @@ def fuse_chains(graph: Graph) -> Graph:
         bodies[node] = (inputs, instructions)
         for value in inputs:
             producer = producers.get(value)
-            if producer is None or producer not in bodies or producer in swallowed or value.type.shape != node.outputs[0].shape:
+            if (
+                producer is None
+                or producer not in bodies
+                or producer in swallowed
+                or value.type.shape != node.outputs[0].shape
+            ):
                 continue
             if value.dtype != "float32" or any(reader is not node for reader in users[value]) or value in outputs:
                 continue
@@ -91,7 +109,7 @@ def _fusible(node: Node) -> bool:
         value.dtype in ("float32", "uint8", "int32") for value in node.inputs)
 
 
-Chain = tuple[tuple[Value, ...], tuple[object, ...]]
+Chain = tuple[tuple[Value, ...], Body]
 
 
 def _body(node: Node) -> Chain:
@@ -107,8 +125,14 @@ def _merge(outer: Chain, value: Value, inner: Chain) -> Chain:
     """The outer chain with `value` computed by the inner one instead of read."""
     inputs = tuple(dict.fromkeys((*(other for other in outer[0] if other is not value), *inner[0])))
     shift = len(inputs)
-    moved_inner = [(name, tuple(inputs.index(inner[0][a]) if a < len(inner[0]) else shift + a - len(inner[0]) for a in arguments), attrs)
-                   for name, arguments, attrs in inner[1]]  # type: ignore[misc, has-type]
+    moved_inner = [
+        (
+            name,
+            tuple(inputs.index(inner[0][a]) if a < len(inner[0]) else shift + a - len(inner[0]) for a in arguments),
+            attrs,
+        )
+        for name, arguments, attrs in inner[1]
+    ]
     result = shift + len(moved_inner) - 1
     behind = shift + len(moved_inner)
 
@@ -117,5 +141,5 @@ def _merge(outer: Chain, value: Value, inner: Chain) -> Chain:
             return behind + argument - len(outer[0])
         return result if outer[0][argument] is value else inputs.index(outer[0][argument])
 
-    moved_outer = [(name, tuple(place(a) for a in arguments), attrs) for name, arguments, attrs in outer[1]]  # type: ignore[misc, has-type]
+    moved_outer = [(name, tuple(place(a) for a in arguments), attrs) for name, arguments, attrs in outer[1]]
     return inputs, tuple(moved_inner + moved_outer)

@@ -60,8 +60,15 @@ class Session:
     Feeds (graph inputs) live in `feeds`; write into the front of them before a run.
     """
 
-    def __init__(self, plan: Plan, parameters: Mapping[str, np.ndarray], tables: Mapping[str, np.ndarray], workers: Workers,
-                 *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        parameters: Mapping[str, np.ndarray],
+        tables: Mapping[str, np.ndarray],
+        workers: Workers,
+        *,
+        seed: int = 0,
+    ) -> None:
         self.plan = plan
         self.workers = workers
         self.state = aligned((run_state.FIELDS,), "int64")
@@ -70,7 +77,9 @@ class Session:
         self.tables = dict(tables)
         self._arena = aligned((max(plan.allocation.arena_bytes, ALIGNMENT),), "uint8")
         self._constants = {value: self._constant(value) for value in plan.graph.constants()}
-        self.feeds = {value.name: aligned(concrete(value.shape, plan.batch), value.dtype) for value in plan.graph.inputs}
+        self.feeds = {
+            value.name: aligned(concrete(value.shape, plan.batch), value.dtype) for value in plan.graph.inputs
+        }
         self._streams: dict[int, Stream] = {}
         for name, table in self.tables.items():
             if not table.flags.c_contiguous:
@@ -105,7 +114,7 @@ class Session:
         buffer = self._buffer(value, batch)
         count = prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
         memory = (ctypes.c_uint8 * count).from_address(buffer.address)
-        return np.frombuffer(memory, buffer.dtype).reshape(buffer.shape).copy()
+        return np.ctypeslib.as_array(memory).view(buffer.dtype).reshape(buffer.shape).copy()
 
     def _array(self, value: Value, batch: int) -> np.ndarray:
         if value.role == "parameter":

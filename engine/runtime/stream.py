@@ -39,7 +39,7 @@ SPINS = 4000
 Native = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 
 
-class KernelPointer(ir.PointerType):
+class KernelPointer(ir.PointerType):  # type: ignore[misc]  # llvmlite has no types
     """A pointer to a kernel: opaque in the text, but llvmlite learns the signature of the call from it."""
 
     pointee = ir.FunctionType(ir.VoidType(), [I64] * 3)
@@ -76,17 +76,20 @@ def source() -> str:
     threads, steps = code.parameters[2:]
     table, count = code.arg(0), code.arg(1)
     many = threads.compare(">", 1)
-    with code.loop(0, steps) as step, code.when(step.index.compare("<", _load(code, control, LAST))):
-        with code.loop(0, count) as number:
-            line = code.ir.inttoptr((table + number.index * (8 * CALL_FIELDS)).value, POINTER)
-            entry = code.ir.inttoptr(_read(code, line, ENTRY).value, KernelPointer())
-            arguments, chunks = _read(code, line, ARGS), _read(code, line, CHUNKS)
-            with code.when(threads.compare("==", 1)):
-                code.ir.call(entry, [arguments.value, code.index(0).value, chunks.value])
-            with code.when(many):
-                first = step.index * chunks
-                _share(code, line, entry, arguments, first, first + chunks)
-                _wait(code, line, first + chunks)
+    with (
+        code.loop(0, steps) as step,
+        code.when(step.index.compare("<", _load(code, control, LAST))),
+        code.loop(0, count) as number,
+    ):
+        line = code.ir.inttoptr((table + number.index * (8 * CALL_FIELDS)).value, POINTER)
+        entry = code.ir.inttoptr(_read(code, line, ENTRY).value, KernelPointer())
+        arguments, chunks = _read(code, line, ARGS), _read(code, line, CHUNKS)
+        with code.when(threads.compare("==", 1)):
+            code.ir.call(entry, [arguments.value, code.index(0).value, chunks.value])
+        with code.when(many):
+            first = step.index * chunks
+            _share(code, line, entry, arguments, first, first + chunks)
+            _wait(code, line, first + chunks)
     return code.finish()
 
 
@@ -94,7 +97,11 @@ def advance() -> str:
     """The call that ends a step: the state's counters go on, and a stop asked for makes this step the last."""
     code = Code("advance", host().lanes)
     state, control = code.pointer(0), code.pointer(1)
-    for field, amount in ((run_state.STEP, 1), (run_state.CURSOR, _read(code, state, run_state.BATCH)), (run_state.RECORD, 1)):
+    for field, amount in (
+        (run_state.STEP, 1),
+        (run_state.CURSOR, _read(code, state, run_state.BATCH)),
+        (run_state.RECORD, 1),
+    ):
         _write(code, state, field, _read(code, state, field) + amount)
     done = _read(code, control, STEPS_DONE) + 1
     _write(code, control, STEPS_DONE, done)
@@ -118,7 +125,9 @@ def _write(code: Code, base: ir.Value, field: int, value: Index) -> None:
 
 def _share(code: Code, line: ir.Value, entry: ir.Value, arguments: Index, first: Index, limit: Index) -> None:
     """Take chunks of this step until none are left."""
-    head, attempt, work, done = (code.function.append_basic_block(label) for label in ("take", "attempt", "work", "shared"))
+    head, attempt, work, done = (
+        code.function.append_basic_block(label) for label in ("take", "attempt", "work", "shared")
+    )
     grain = _read(code, line, GRAIN)
     code.ir.branch(head)
     code.ir.position_at_end(head)
