@@ -6,7 +6,8 @@
         units: int = option(integer(minimum=1))
         use_bias: bool = option(boolean, default=True)
 
-A reader takes a JSON value and its pointer, and returns the value the entry works with, or raises `Mismatch`. Every fault
+A reader takes a JSON value and its pointer, and returns the value the entry works with, or raises `Mismatch`.
+Every fault
 of a document is collected, so that a user sees them all at once.
 """
 
@@ -204,7 +205,8 @@ def spatial(rank: int, minimum: int = 1) -> Reader:
 
 def collect(item: Reader, values: Sequence[Any], pointer: str) -> tuple[Any, ...]:
     """Read every value of a list and report the faults of all of them together."""
-    read, faults: list[Fault] = [], []
+    read: list[Any] = []
+    faults: list[Fault] = []
     for index, value in enumerate(values):
         if len(faults) >= MAXIMUM_FAULTS:
             break
