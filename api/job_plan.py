@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from api.definitions import ResolvedModel, check_id, resolve_model
 from api.errors import Fault, Problem, conflict
 from api.schemas.jobs import JobCreate
-from engine import definition, inspect
+from engine import inspect
+from engine.definition import JobSpec, parse_job
 from store.errors import QuotaExceeded
 from store.models import Job
 from store.repositories import DatasetRepository, JobRepository
@@ -58,9 +59,10 @@ def plan_job(
     with database.read() as session:
         manifest = _ready_manifest(session, project_id, body.dataset)
         resolved = resolve_model(session, project_id, body.model)
-    spec = _understand(body, resolved, manifest)
-    _admit(spec, database.settings)
-    spec["initial_weights"] = resolved.initial_weights or initial_weights
+    job = _understand(body, resolved, manifest)
+    _admit(job, database.settings)
+    weights = resolved.initial_weights or initial_weights
+    spec = {**job.to_json(), "initial_weights": weights, "warnings": list(job.warnings)}
     return JobPlan(body.name, spec, body.dataset, resolved.model_id, body.metadata)
 
 
@@ -78,18 +80,15 @@ def _ready_manifest(session: Session, project_id: str, dataset_id: str) -> Mappi
     return dataset.manifest
 
 
-def _understand(body: JobCreate, resolved: ResolvedModel, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _understand(body: JobCreate, resolved: ResolvedModel, manifest: Mapping[str, Any]) -> JobSpec:
     given = {name: getattr(body, name) for name in BLOCKS if name in body.model_fields_set}
-    document = {"model": resolved.definition, **given}
-    job = definition.parse_job(document, manifest)
-    return {**job.to_json(), "warnings": list(job.warnings)}
+    return parse_job({"model": resolved.definition, **given}, manifest)
 
 
-def _admit(spec: Mapping[str, Any], settings: Settings) -> None:
+def _admit(job: JobSpec, settings: Settings) -> None:
     """Raises Problem if the planner says that training does not fit into the memory the job may use."""
-    summary = inspect.summary(definition.parse_model(spec["model"]), spec["training"]["batch_size"])
-    planned = summary["memory_bytes"]["training"]
-    allowed = spec["resources"].get("memory_bytes")
+    planned = inspect.summary(job.model, job.training.batch_size)["memory_bytes"]["training"]
+    allowed = job.resources.memory_bytes
     limit = settings.job_memory_bytes or _memory_of_machine()
     if allowed is not None and planned > allowed:
         pointer, maximum, whose = "/resources/memory_bytes", allowed, "the job's memory_bytes"
