@@ -29,6 +29,11 @@ class State:
     losses: list[float] = field(default_factory=list)
     epochs: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
+    @property
+    def total_epochs(self) -> int:
+        """How many the job asks for; progress is not there yet when the first events come."""
+        return self.job.progress.epochs if self.job.progress else int(self.job.raw["training"]["epochs"])
+
     def take(self, event: Event) -> None:
         """Remembers an event's metrics."""
         if event.type != "metrics":
@@ -118,8 +123,7 @@ class PlainView:
         """An epoch's metrics, a new status, a warning."""
         if event.type == "metrics" and event.data.get("level") == "epoch":
             epoch, values = state.epochs[-1]
-            total = state.job.progress.epochs if state.job.progress else 0
-            self._line(f"epoch {epoch}{f'/{total}' if total else ''}  {words(values)}")
+            self._line(f"epoch {epoch}/{state.total_epochs}  {words(values)}")
         elif event.type in ("status", "log") and event.message:
             self._line(event.message if event.level == "info" else f"{event.level}: {event.message}")
 
