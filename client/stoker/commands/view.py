@@ -32,7 +32,7 @@ class State:
     @property
     def total_epochs(self) -> int:
         """How many the job asks for; progress is not there yet when the first events come."""
-        return self.job.progress.epochs if self.job.progress else int(self.job.raw["training"]["epochs"])
+        return (self.job.progress and self.job.progress.epochs) or int(self.job.raw["training"]["epochs"])
 
     def take(self, event: Event) -> None:
         """Remembers an event's metrics."""
