@@ -154,14 +154,13 @@ class _Lines:
                 raise DataError("csv_encoding", "expected UTF-8, received UTF-16", where="line 1")
             line = line.removeprefix(BYTE_ORDER_MARK)
         self.number += 1
-        where = f"line {self.number}"
         if self.row_bytes > limits.MAX_ROW_BYTES:
             raise DataError("csv_row_too_long", f"expected at most {limits.MAX_ROW_BYTES} bytes in a row, "
-                            "received more", where=where)
+                            "received more", where=f"line {self.number}")
         if b"\0" in line:
-            raise DataError("csv_nul", "expected text, received a NUL byte", where=where)
+            raise DataError("csv_nul", "expected text, received a NUL byte", where=f"line {self.number}")
         try:
             return line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError("csv_encoding", f"expected UTF-8, received the byte 0x{line[error.start]:02x} at its place "
-                            f"{error.start + 1}", where=where) from None
+                            f"{error.start + 1}", where=f"line {self.number}") from None

@@ -49,11 +49,13 @@ class Inference:
 
     def feed(self, values: Sequence[str]) -> None:
         """Take the next values into account."""
-        present = [value for value in values if value not in self._missing_texts]
+        present = values
+        if not self._missing_texts.isdisjoint(values):
+            present = [value for value in values if value not in self._missing_texts]
         earlier = self.rows - self.missing
         self.rows += len(values)
         self.missing += len(values) - len(present)
-        joined = "".join(f"{value}\0" for value in present)
+        joined = "\0".join([*present, ""])
         self._boolean = self._boolean and _BOOLEANS.fullmatch(joined) is not None
         self._integer = self._integer and _INTEGERS.fullmatch(joined) is not None
         self._number = self._number and (self._integer or _NUMBERS.fullmatch(joined) is not None)
@@ -95,6 +97,11 @@ class Inference:
         return self._integer
 
     @property
+    def holds_numbers(self) -> bool:
+        """Whether float() may read every present value."""
+        return self._number
+
+    @property
     def dtype(self) -> str:
         """How the column is stored: NaN stands for a missing number, -1 for a missing category."""
         if self.type in ("category", "text"):
@@ -116,15 +123,22 @@ class Conversion:
         self._name = name
         self._type, self._dtype = inference.type, inference.dtype
         self._missing_texts = missing_texts
-        self._plain = self._dtype == "int64" and inference.holds_integers
+        self._plain = ((inference.type == "integer" and inference.holds_integers)
+                       or (inference.type == "number" and inference.holds_numbers))
         self._codes = {text: code for code, text in enumerate(inference.categories or ())}
 
     def __call__(self, values: Sequence[str], lines: Sequence[int]) -> Array:
         """The values as an array of the column's dtype; `lines` serve the messages."""
         if self._type == "category":
             return np.array([self._codes.get(value, -1) for value in values], np.int32)
-        if self._plain:
+        if self._plain and self._dtype == "int64":
             return np.array(list(map(int, values)), np.int64)
+        if self._plain and self._dtype == "float64":
+            missing = self._missing_texts
+            numbers = np.array(list(map(float, values)) if missing.isdisjoint(values) else
+                               [math.nan if value in missing else float(value) for value in values], np.float64)
+            if not (np.abs(numbers) > LARGEST).any():
+                return numbers  # else the slow way names the line
         numbers = np.array([self._number(value, line) for value, line in zip(values, lines, strict=True)], np.float64)
         return numbers.astype(self._dtype)
 
