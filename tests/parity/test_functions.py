@@ -11,7 +11,9 @@ from engine import registry
 from engine.graph.interpret import interpret
 from engine.graph.ir import Graph, GraphBuilder, Value
 from engine.layers.base import Net
+from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
+from engine.runtime.session import Session, Workers, aligned
 from engine.types import Batch, Type
 from tests.parity import cases
 from tests.parity.figures import array, figures
@@ -26,8 +28,22 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def compute(graph: Graph, feeds: Arrays, variables: Arrays | None = None) -> dict[str, np.ndarray]:
-    """The graph's outputs in float32."""
-    return interpret(graph, feeds, dict(variables or {}))
+    """The graph's outputs from the compiled plan, which may not be far from those of the ops' references."""
+    batch = len(next(iter(feeds.values())))
+    parameters = {}
+    for name, data in (variables or {}).items():
+        parameters[name] = aligned(data.shape, "float32")
+        parameters[name][...] = data
+    workers = Workers(1)
+    session = Session(compile_plan(graph, batch), parameters, {}, workers)
+    for name, data in feeds.items():
+        session.feeds[name][...] = data
+    session.run(batch)
+    received = {name: session.fetch(name, batch) for name in graph.outputs}
+    workers.close()
+    for name, reference in interpret(graph, feeds, dict(variables or {})).items():
+        assert_close(received[name], reference)
+    return received
 
 
 def assert_close(received: np.ndarray, expected: np.ndarray) -> None:
@@ -59,7 +75,7 @@ def test_activation(name):
     b = GraphBuilder(name)
     output = parse(entry("activation"), name, "").build(b, declare(b, "x", x))
     expected = array(figures("activations")[name]["output"])
-    np.testing.assert_allclose(compute(b.finish(y=output), {"x": x})["y"], expected, rtol=2e-6, atol=1e-7)
+    np.testing.assert_allclose(compute(b.finish(y=output), {"x": x})["y"], expected, rtol=2e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", cases.LOSSES)
