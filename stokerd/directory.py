@@ -45,18 +45,20 @@ class DataDirectory:
     ) -> None:
         os.close(self._lock)
 
+    def recorded(self) -> list[tuple[str, Identity]]:
+        """What ran for the last `up` when it ended; nothing if it ended in order, or the record is damaged."""
+        try:
+            recorded = json.loads(self._children_file.read_text())
+            return [(str(name), Identity(int(pid), str(began))) for name, pid, began in recorded]
+        except (FileNotFoundError, ValueError, TypeError):
+            return []
+
     def end_orphans(self) -> list[str]:
         """End what an `up` that was killed left running here; returns the names of those found alive.
 
         They were told by their parent-death signal to drain; the grace is for a checkpoint on its way.
         """
-        found: list[tuple[str, Identity]] = []
-        try:
-            recorded = json.loads(self._children_file.read_text())
-            found = [(str(name), Identity(int(pid), str(began))) for name, pid, began in recorded]
-        except (FileNotFoundError, ValueError, TypeError):
-            pass
-        alive = [(name, identity) for name, identity in found if identity.alive()]
+        alive = [(name, identity) for name, identity in self.recorded() if identity.alive()]
         for _, identity in alive:
             identity.end(ORPHAN_GRACE_SECONDS)
         return [name for name, _ in alive]

@@ -7,14 +7,11 @@ import sys
 
 from sqlalchemy.orm import Session
 
-from stokerd.directory import DataDirectory
 from store.errors import NotFound
 from store.models import Project
 from store.repositories import ApiKeyRepository, ProjectRepository
 from store.session import Database
 from store.settings import Settings
-
-FIRST_PROJECT = "default"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,18 +46,3 @@ def project(session: Session, name: str) -> Project:
     """The project of this name, made if there is none."""
     projects = ProjectRepository(session)
     return projects.named(name) or projects.create(name)
-
-
-def ensure_key(settings: Settings, directory: DataDirectory) -> None:
-    """Write a first key into the data directory, if the file there holds none that opens anything."""
-    database = Database(settings)
-    try:
-        with database.write() as session:
-            keys = ApiKeyRepository(session)
-            if directory.key_file.exists() and keys.authenticate(directory.key_file.read_text().strip()) is not None:
-                return
-            _, secret = keys.create(project(session, FIRST_PROJECT).id, "first")
-            # In the transaction: a key that could not be written down is not made.
-            directory.write(directory.key_file, secret + "\n")
-    finally:
-        database.close()

@@ -16,13 +16,19 @@ from stokerd.child import Child
 from stokerd.directory import DataDirectory, DirectoryHeld
 from stokerd.supervisor import Supervisor
 from store.settings import Settings
+from worker.names import worker_name
 
+WORKER = "worker-"
 API_GRACE_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 120.0
 OTHER_GRACE_SECONDS = 10.0
 READY_TIMEOUT_SECONDS = 120.0
 SOURCES = str(Path(__file__).parent.parent)
 """Where the parts are imported from; never the current directory, which may hold another `api`."""
+
+
+class CannotStart(Exception):
+    """A part does not come up; the message says where to look."""
 
 
 def up(data_dir: Path | None, host: str, port: int, workers: int) -> int:
@@ -36,6 +42,9 @@ def up(data_dir: Path | None, host: str, port: int, workers: int) -> int:
     except DirectoryHeld as held:
         say(str(held))
         return 3
+    except CannotStart as reason:
+        say(str(reason))
+        return 1
 
 
 def say(text: str) -> None:
@@ -55,6 +64,7 @@ class Stack:
         self.runtime = broker.runtime_directory(directory.path)
         broker_url = broker.url(self.runtime) if self.embedded else os.environ["STOKER_BROKER_URL"]
         self.settings = Settings.from_environment(data_dir=directory.path, broker_url=broker_url)
+        self.left_behind: list[str] = []
         self.supervisor = Supervisor(changed=directory.record, say=say)
         self.environment = {
             **os.environ,
@@ -65,6 +75,11 @@ class Stack:
 
     def run(self) -> int:
         """Start, serve, drain. 0 after a drain, 1 if it could not start."""
+        self.left_behind = [
+            worker_name(name.removeprefix(WORKER), child.pid)
+            for name, child in self.directory.recorded()
+            if name.startswith(WORKER)
+        ]
         for name in self.directory.end_orphans():
             say(f"ended {name}, left over from an earlier run that was killed")
         try:
@@ -97,17 +112,15 @@ class Stack:
             brokers = [self._child("broker", broker.command(self.runtime))]
             self.supervisor.start(brokers[0])
             if not broker.wait_until_answering(self.runtime):
-                raise RuntimeError(f"the broker does not answer; see {brokers[0].log_file}")
-        trainers = self._part("worker-training", "worker", "--queue", "training", "--concurrency", str(self.workers))
-        ingesters = self._part("worker-ingest", "worker", "--queue", "ingest", "--concurrency", "1")
-        self.supervisor.start(trainers)
-        self.supervisor.start(ingesters)
-        self._migrate()
+                raise CannotStart(f"the broker does not answer; see {brokers[0].log_file}")
+        trainers = self._part(f"{WORKER}training", "worker", "--queue", "training", "--concurrency", str(self.workers))
+        ingesters = self._part(f"{WORKER}ingest", "worker", "--queue", "ingest", "--concurrency", "1")
         api = self._part("api", "api", "--fd", str(listener.fileno()), "--host", self.host, fds=(listener.fileno(),))
+        for child in (trainers, ingesters, api):
+            self.supervisor.start(child)
+        self._prepare_database()  # while they import; the relay begins with a query
         relay = self._part("relay", "relay")
-        self.supervisor.start(api)
         self.supervisor.start(relay)
-        self._first_key()
         return [
             ([api], API_GRACE_SECONDS),
             ([trainers, ingesters], WORKER_GRACE_SECONDS),
@@ -125,18 +138,14 @@ class Stack:
                 print(f"ready {address}", flush=True)
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"not ready within {READY_TIMEOUT_SECONDS:.0f} s; see {self.directory.logs}")
+                raise CannotStart(f"not ready within {READY_TIMEOUT_SECONDS:.0f} s; see {self.directory.logs}")
             self.supervisor.tick(0.05)
 
-    def _migrate(self) -> None:
-        from store.migrate import upgrade
+    def _prepare_database(self) -> None:
+        """Migrate, forget workers that an earlier run left behind, and see that there is a key."""
+        from stokerd.database import prepare
 
-        upgrade(self.settings)
-
-    def _first_key(self) -> None:
-        from stokerd.keys import ensure_key
-
-        ensure_key(self.settings, self.directory)
+        prepare(self.settings, self.directory, self.left_behind)
 
     def _part(self, name: str, *arguments: str, fds: Sequence[int] = ()) -> Child:
         return self._child(name, [sys.executable, "-P", "-m", "stokerd", *arguments], fds)

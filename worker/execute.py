@@ -33,8 +33,10 @@ from worker.work import Work
 from worker.writing import keep_writing
 
 SPEC_KEYS = ("model", "data", "training", "checkpoints", "resources")
-NATIVE_BYTES = 512 * 1024 * 1024
-"""What compiling and threads may take beside the memory that the job plans."""
+NATIVE_BYTES = 256 * 1024 * 1024
+"""What compiling and the libraries may take beside the memory that the job plans."""
+STACK_BYTES = 1024 * 1024 * 1024
+"""Address space of threads' stacks and heaps, reserved and hardly used."""
 
 log = logging.getLogger("stoker.worker")
 
@@ -66,25 +68,28 @@ class Training(Work[Job]):
 
     def limits(self, session: Session, row: Job) -> Limits:
         """What the job's `resources` say; time counts over all attempts since it was created or retried."""
-        resources = row.spec.get("resources") or {}
-        seconds = resources.get("max_seconds")
+        seconds = (row.spec.get("resources") or {}).get("max_seconds")
         if seconds is not None:
             seconds = max(0.0, seconds - used_seconds(session, row))
-        return Limits(memory_bytes=resources.get("memory_bytes"), seconds=seconds)
+        planned = self._planned_bytes(row)
+        return Limits(memory_bytes=planned + NATIVE_BYTES if planned else None, seconds=seconds)
 
     def carry_out(self, row: Job, folder: WorkFolder, notice: Notice) -> int:
         """Train, in the forked process."""
-        limit_bytes = (row.spec.get("resources") or {}).get("memory_bytes")
-        if limit_bytes is not None:
-            memory.limit_data(limit_bytes + NATIVE_BYTES)
+        planned = self._planned_bytes(row)
+        if planned:
+            memory.limit_data(planned + NATIVE_BYTES + STACK_BYTES)
         return Trainer(Database(self.settings), row, folder.path, notice, self.threads).run()
+
+    def _planned_bytes(self, row: Job) -> int:
+        """What the job asked for, else what the server gives any job; 0 for no limit."""
+        return int((row.spec.get("resources") or {}).get("memory_bytes") or self.settings.job_memory_bytes)
 
     def settle(self, session: Session, row: Job, ending: Ending) -> None:
         """The trainer ended without bringing the job to an end."""
         running = RunningJobRepository(session)
         if ending.killed == "out_of_memory":
-            limit = row.spec["resources"]["memory_bytes"]
-            message = f"Training needed more memory than the job's resources allow ({limit} bytes)."
+            message = f"Training needed more memory than it may have ({self._planned_bytes(row)} bytes)."
             running.finish(row.id, row.token, FAILED, error=error_of("out_of_memory", message))
         elif ending.killed == "time_limit":
             running.finish(row.id, row.token, FAILED, error=time_is_up(row))
@@ -277,7 +282,7 @@ def explain(error: Exception) -> dict[str, Any]:
         case NumericsError():
             return error_of("not_finite", str(error)[:2000])
         case _:
-            return error_of("out_of_memory", "Training needed more memory than the job's resources allow.")
+            return error_of("out_of_memory", "Training needed more memory than it may have.")
 
 
 def time_is_up(job: Job) -> dict[str, Any]:

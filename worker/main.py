@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 from typing import Any
 
@@ -21,6 +20,7 @@ def run(queue: str, concurrency: int) -> int:
 
     from store.settings import Settings
     from worker.app import create_app
+    from worker.names import worker_name
     from worker.notice import HURRY, SHUTDOWN, Notice
     from worker.presence import Presence
     from worker.tasks import add_task
@@ -46,7 +46,7 @@ def run(queue: str, concurrency: int) -> int:
     signals.worker_shutting_down.connect(shutting_down, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     worker = app.Worker(
-        hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
+        hostname=worker_name(queue, os.getpid()),
         queues=[queue],
         pool="prefork",
         concurrency=concurrency,

@@ -31,9 +31,11 @@ class Workers:
         return self.stack.until(lambda: self.stack.trainer(self.standing()))
 
 
-def spec(stack: Stack, dataset: str, *, epochs: int = 4, **more: Any) -> dict[str, Any]:
+def spec(stack: Stack, dataset: str, *, epochs: int = 4, units: int = 32, **more: Any) -> dict[str, Any]:
     """A small net with everything that a resume must not forget: Adam's slots, dropout, shuffling."""
-    layers = [{"type": "Dense", "units": 32, "activation": "relu"}, {"type": "Dropout", "rate": 0.3}]
+    layers: list[dict[str, Any]] = []
+    for _ in range(2):
+        layers += [{"type": "Dense", "units": units, "activation": "relu"}, {"type": "Dropout", "rate": 0.3}]
     document = {
         "model": {"inputs": {"x": {"shape": [16]}}, "layers": [*layers, {"type": "Dense", "units": 2}]},
         "data": {"features": ["x"], "target": "y", "split": {"validation": 0.2}},

@@ -218,7 +218,8 @@ def test_a_restarted_broker_costs_only_time(stack, dataset, worker):
 
 
 def test_a_job_that_outgrows_its_memory_fails_with_that_cause(stack, dataset, worker):
-    job = stack.submit(dataset, spec(stack, dataset, epochs=LONG, resources={"memory_bytes": 1_000_000}))
+    large = spec(stack, dataset, epochs=LONG, units=6000, resources={"memory_bytes": 1_000_000})
+    job = stack.submit(dataset, large)
     assert stack.until_status(job, "failed").error["code"] == "out_of_memory"
 
 
