@@ -31,8 +31,8 @@ from engine.runtime.session import Workers
 from engine.schedules import rates
 from engine.variables import SLOT_PREFIX, Arrays, copied, empty_slots, fill, initial_weights
 
-POINTS_PER_EPOCH = 20
-"""Metrics of steps that are reported in an epoch."""
+POINTS = 400
+"""About as many points of metrics of steps are reported in a job; the first step is always one."""
 BEST = "best"
 
 
@@ -230,25 +230,34 @@ class _Training:
         """One native call, and what follows from it."""
         self._obey()
         batches = self.train.batches
-        interval = max(1, batches // POINTS_PER_EPOCH)
-        most = interval - self.train.done % interval
+        most = batches
         every = self.spec.checkpoints.every_steps
         if every:
             most = min(most, every - self.step % every)
         started = time.monotonic()
         records, sizes = self.train.advance(most, step=self.step, rates=self._rates)
         seconds = time.monotonic() - started
-        self.totals.add(records, sizes)
         first = self.step + 1
-        self.step += len(sizes)
+        self._add(epoch, records, sizes)
         self.batches_done = self.train.done
         for place, callback in enumerate(self.callbacks):
             self._act(callback.on_steps(first, records[:, 0]), str(place), records=records)
         self._progress(epoch, int(sizes.sum()), seconds)
-        if self.batches_done % interval == 0 and self.batches_done < batches:
-            self.reporter.metrics(Metrics("step", epoch, self.step, self.totals.values()))
         if every and self.step % every == 0 and self.batches_done < batches:
             self._checkpoint()
+
+    def _add(self, epoch: int, records: Any, sizes: Any) -> None:
+        """Add steps to the epoch's totals, and report the running means at every interval."""
+        interval = -(-self.train.batches * self.options.epochs // POINTS)
+        start = 0
+        while start < len(sizes):
+            until = 1 if self.step == 0 else interval - self.step % interval
+            part = slice(start, start + until)
+            self.totals.add(records[part], sizes[part])
+            self.step += len(sizes[part])
+            if self.step == 1 or self.step % interval == 0:
+                self.reporter.metrics(Metrics("step", epoch, self.step, self.totals.values()))
+            start += until
 
     def _progress(self, epoch: int, examples: int, seconds: float) -> None:
         """Tell where training stands, with a speed smoothed over calls."""
