@@ -309,9 +309,9 @@ REGULARIZED: list[Case] = [
 
 
 def training(layers: list[Case], shape: tuple[int, ...], classes: int, optimizer: Case, *, steps: int, batch: int = 32,
-             loss: Case = SPARSE, target: str = "labels") -> Case:
+             loss: Case = SPARSE, target: str = "labels", weighted: bool = False) -> Case:
     return {"layers": layers, "shape": shape, "classes": classes, "optimizer": optimizer, "steps": steps,
-            "batch": batch, "loss": loss, "target": target}
+            "batch": batch, "loss": loss, "target": target, "weighted": weighted}
 
 
 def small(optimizer: Case, **options: Any) -> Case:
@@ -348,6 +348,7 @@ TRAININGS: dict[str, Case] = {
     "huber": small(SGD, loss={"type": "Huber", "delta": 0.5}, target="numbers"),
     "categorical_smoothed": small(SGD, loss={"type": "CategoricalCrossentropy", "from_logits": True,
                                              "label_smoothing": 0.1}, target="one_hot"),
+    "sample_weights": small(SGD, weighted=True),
     "binary": small(SGD, loss={"type": "BinaryCrossentropy", "from_logits": True}, target="bits"),
 }
 
@@ -369,3 +370,10 @@ def training_data(name: str) -> tuple[np.ndarray, np.ndarray]:
     }[case["target"]]
     return (inputs.reshape(case["steps"], case["batch"], *shape),
             target.reshape(case["steps"], case["batch"], *target.shape[1:]))
+
+
+def training_weights(name: str) -> np.ndarray:
+    """A weight for each example, (steps, batch); 1 in cases without."""
+    case = TRAININGS[name]
+    shape = (case["steps"], case["batch"])
+    return draw(f"{name}/weights", shape, 0, 2) if case["weighted"] else np.ones(shape, np.float32)

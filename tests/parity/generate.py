@@ -154,18 +154,16 @@ def training(name: str, case: dict[str, Any]) -> dict[str, Any]:
             variable.assign(cases.draw_weights(f"{name}/{index}", name_of(variable), tuple(variable.shape)))
     model.compile(build(keras.optimizers, case["optimizer"]), build(keras.losses, case["loss"]))
     inputs, targets = cases.training_data(name)
-    losses = [float(model.train_on_batch(x, y)) for x, y in _steps(model, inputs, targets)]
+    weights = cases.training_weights(name) if case["weighted"] else [None] * case["steps"]
+    losses = []
+    for x, y, weight in zip(inputs, targets, weights, strict=True):
+        # train_on_batch answers the mean since the last reset; the figure is the step's own loss.
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(x, y, sample_weight=weight)))
     final = {f"{index}/{name_of(variable)}": figure(variable)
              for index, built in enumerate(model.layers) for variable in built.variables
              if np.prod(variable.shape) <= LARGEST}
     return {"losses": figure(losses), "final": final}
-
-
-def _steps(model: Any, inputs: np.ndarray, targets: np.ndarray) -> Any:
-    for x, y in zip(inputs, targets, strict=True):
-        # train_on_batch answers the mean since the last reset; the figure is the step's own loss.
-        model.reset_metrics()
-        yield x, y
 
 
 PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str, Any]]] = {

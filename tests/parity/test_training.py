@@ -11,7 +11,7 @@ from engine.definition import parse_model
 from engine.definition.training import Training
 from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
-from engine.programs import TARGET, Pipeline, Program, Stored, train_program
+from engine.programs import TARGET, WEIGHT, Pipeline, Program, Stored, train_program
 from engine.runtime import state as run_state
 from engine.runtime.session import Session, Workers, aligned
 from engine.schedules import rates
@@ -31,7 +31,7 @@ def program(case: cases.Case, target: np.ndarray) -> tuple[Program, Training]:
         loss_weights={output: 1.0}, metrics={output: ()}, callbacks=(), seed=0, shuffle=False, class_weight=None,
         several_outputs=False)
     pipeline = Pipeline({"x": Stored(tuple(case["shape"]), "float32", None)},
-                        target=(target.shape[2:], str(target.dtype)))
+                        target=(target.shape[2:], str(target.dtype)), weighted=case["weighted"])
     return train_program(model, training, pipeline), training
 
 
@@ -62,7 +62,7 @@ def train(name: str, threads: int = 1) -> tuple[np.ndarray, dict[str, np.ndarray
     stored = parameters(name, trained)
     workers = Workers(threads)
     try:
-        tables = {"x": flat(inputs), TARGET: flat(targets)}
+        tables = {"x": flat(inputs), TARGET: flat(targets), WEIGHT: flat(cases.training_weights(name))}
         session = Session(compile_plan(trained.graph, batch), stored, tables, workers)
         order = np.arange(steps * batch, dtype=np.int64)
         records = np.zeros((steps, trained.width), np.float32)
