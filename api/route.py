@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from api import json_body
-from api.errors import Fault, Problem, from_validation
+from api.errors import Fault, Problem, from_validation, invalid
 from engine.errors import nearest, show
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -41,13 +41,17 @@ class StrictRoute(APIRoute):
         fields = _body_fields(self.endpoint)
         names = sorted(set(_query_names(self.dependant)))
         families = tuple(f"{name}[" for name in _families(self.openapi_extra))
+        reads_itself = "requestBody" in (self.openapi_extra or {})
 
         async def strict(request: Request) -> Response:
             _refuse_unknown_query(request, names, families)
+            request = JsonRequest(request.scope, request.receive)
             if fields is not None:
                 _require_json(request)
+            elif not reads_itself:
+                await _refuse_body(request)
             try:
-                return await handle(JsonRequest(request.scope, request.receive))
+                return await handle(request)
             except RequestValidationError as error:
                 raise from_validation(error.errors(), fields or ()) from None
 
@@ -92,6 +96,12 @@ def _refuse_unknown_query(request: Request, names: list[str], families: tuple[st
         faults.append(Fault(detail, parameter=name[:200]))
     if faults:
         raise Problem(422, "invalid_request", faults[0].detail, errors=faults)
+
+
+async def _refuse_body(request: JsonRequest) -> None:
+    """A path without fields takes nothing, or an empty object."""
+    if await request.body() and await request.json() != {}:
+        raise invalid("expected no body, or an empty object", pointer="")
 
 
 def _require_json(request: Request) -> None:

@@ -225,6 +225,8 @@ CASES = [
         "/training/batch_size",
     ),
     body("a clone with too much metadata", "/v1/jobs/{job}/clone", {"metadata": {"a": 1}}, "/metadata/a"),
+    body("a verb with a field", "/v1/jobs/{job}/cancel", {"force": True}, ""),
+    body("a verb with something else", "/v1/jobs/{job}/pause", b"now", "invalid_json", 400),
     # Addresses and queries
     get("a forged id", "/v1/jobs/job_1%27%20OR%201=1", "not_found", 404),
     get("a NUL in an id", "/v1/jobs/job_%00", "not_found", 404),

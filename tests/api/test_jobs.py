@@ -65,7 +65,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_may_be_retried(server, dataset):
     path = f"/v1/jobs/{new_job(server.http, dataset)['id']}"
     cancelled = server.http.post(f"{path}/cancel").json()
     assert (cancelled["status"], cancelled["is_terminal"]) == ("cancelled", True)
-    assert server.http.post(f"{path}/cancel").status_code == 409
+    assert server.http.post(f"{path}/cancel", json={}).status_code == 409
     retried = server.http.post(f"{path}/retry").json()
     assert (retried["status"], retried["cancel_requested_at"], retried["finished_at"]) == ("queued", None, None)
 
