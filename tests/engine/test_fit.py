@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from engine.errors import NumericsError, WeightsError
 from tests.engine.training import Trained, dataset, job, train
 
 CLASSES = 3
-MLP = [{"type": "Dense", "units": 16, "activation": "relu"}, {"type": "Dropout", "rate": 0.2},
+MLP: list[dict[str, Any]] = [{"type": "Dense", "units": 16, "activation": "relu"}, {"type": "Dropout", "rate": 0.2},
        {"type": "BatchNormalization"}, {"type": "Dense", "units": CLASSES}]
-LINEAR = [{"type": "Dense", "units": CLASSES}]
+LINEAR: list[dict[str, Any]] = [{"type": "Dense", "units": CLASSES}]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_a_schedule_follows_the_steps(blobs: Dataset, tmp_path: Path):
 
 
 def test_a_nan_is_named_by_the_node_in_which_it_began(blobs: Dataset, tmp_path: Path):
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"type": "Dense", "units": 4, "name": "fine"},
         {"type": "Dense", "units": 4, "activation": "elu", "name": "wild"},
         {"type": "Dense", "units": CLASSES},
@@ -151,7 +152,12 @@ def test_a_nan_is_named_by_the_node_in_which_it_began(blobs: Dataset, tmp_path: 
 
 
 def test_class_weights_count_examples_several_times(blobs: Dataset, tmp_path: Path):
-    plain = {"optimizer": {"type": "SGD", "learning_rate": 0.05}, "epochs": 1, "batch_size": 1000, "shuffle": False}
+    plain: dict[str, Any] = {
+        "optimizer": {"type": "SGD", "learning_rate": 0.05},
+        "epochs": 1,
+        "batch_size": 1000,
+        "shuffle": False,
+    }
     weighted = train(job(blobs, LINEAR, class_weight={"0": 2.0}, **plain), blobs, tmp_path / "w").weights
     unweighted = train(job(blobs, LINEAR, **plain), blobs, tmp_path / "u").weights
     only = train(job(blobs, LINEAR, class_weight={"1": 0.0, "2": 0.0}, **plain), blobs, tmp_path / "o").weights
@@ -171,10 +177,15 @@ def test_sample_weights_come_from_a_column(tmp_path: Path):
     (tmp_path / "repeated").mkdir()
     repeated = dataset(tmp_path / "repeated", **{name: np.repeat(array, weight.astype(int), axis=0)
                                                  for name, array in {"x": x, "label": label}.items()})
-    options = {"optimizer": {"type": "SGD", "learning_rate": 1.0}, "epochs": 1, "batch_size": 200, "shuffle": False}
+    options: dict[str, Any] = {
+        "optimizer": {"type": "SGD", "learning_rate": 1.0},
+        "epochs": 1,
+        "batch_size": 200,
+        "shuffle": False,
+    }
     block = {"features": ["x"], "sample_weight": "weight", "split": {"validation": 0}}
     one = train(job(weighted, LINEAR, data_block=block, **options), weighted, tmp_path / "one").weights
-    scaled = {**options, "optimizer": {"type": "SGD", "learning_rate": float(weight.sum() / 40)}}
+    scaled: dict[str, Any] = {**options, "optimizer": {"type": "SGD", "learning_rate": float(weight.sum() / 40)}}
     other = train(
         job(repeated, LINEAR, data_block={"split": {"validation": 0}}, **scaled), repeated, tmp_path / "two"
     ).weights
@@ -209,9 +220,9 @@ def test_gradients_are_clipped(blobs: Dataset, tmp_path: Path, clipping: str):
 
 
 def test_regularizers_join_the_loss(blobs: Dataset, tmp_path: Path):
-    plain = {"epochs": 1, "batch_size": 1000, "optimizer": {"type": "SGD", "learning_rate": 0}}
+    plain: dict[str, Any] = {"epochs": 1, "batch_size": 1000, "optimizer": {"type": "SGD", "learning_rate": 0}}
     bare = train(job(blobs, LINEAR, **plain), blobs, tmp_path / "a")
-    layers = [{**LINEAR[0], "kernel_regularizer": {"type": "L2", "l2": 0.1}}]
+    layers: list[dict[str, Any]] = [{**LINEAR[0], "kernel_regularizer": {"type": "L2", "l2": 0.1}}]
     heavy = train(job(blobs, layers, **plain), blobs, tmp_path / "b")
     penalty = 0.1 * float((bare.weights["dense/kernel"] ** 2).sum())
     assert heavy.recorder.epochs("loss")[0] - bare.recorder.epochs("loss")[0] == pytest.approx(penalty, rel=1e-4)
@@ -226,7 +237,7 @@ def test_a_batch_larger_than_the_data_is_the_data(blobs: Dataset, tmp_path: Path
 
 
 def test_several_outputs_share_a_target_with_weights(blobs: Dataset, tmp_path: Path):
-    layers = [{"type": "Dense", "units": 8, "activation": "relu", "name": "trunk"},
+    layers: list[dict[str, Any]] = [{"type": "Dense", "units": 8, "activation": "relu", "name": "trunk"},
               {"type": "Dense", "units": CLASSES, "name": "one", "inputs": ["trunk"]},
               {"type": "Dense", "units": CLASSES, "name": "two", "inputs": ["trunk"]}]
     loss = {"type": "SparseCategoricalCrossentropy", "from_logits": True}
@@ -247,7 +258,7 @@ def test_regression_and_several_inputs(tmp_path: Path):
     generator = np.random.default_rng(2)
     a, c = generator.standard_normal((200, 2)).astype("float32"), generator.standard_normal((200, 3)).astype("float32")
     data = dataset(tmp_path, a=a, c=c, label=(a.sum(1) - 2 * c[:, 0]).astype("float32"))
-    layers = [{"type": "Concatenate", "inputs": ["left", "right"]}, {"type": "Dense", "units": 1}]
+    layers: list[dict[str, Any]] = [{"type": "Concatenate", "inputs": ["left", "right"]}, {"type": "Dense", "units": 1}]
     spec = job(
         data,
         layers,
