@@ -116,6 +116,9 @@ def copy(args, begin, end):  # type: ignore[no-untyped-def]
         source = args[0] + args[2] * (i0 * args[4] + i1 * args[7] + i2 * args[10])
         target = args[1] + args[2] * (i0 * args[5] + i1 * args[8] + i2 * args[11])
         count, a, b = args[12], args[13], args[14]
+        # Where the line is read backwards, the array begins at its last element: a negative index would wrap around.
+        last = max(0, -a * (count - 1))
+        source -= args[2] * last
         if args[2] == 4:
             x, y = floats(source, (1,)), floats(target, (1,))
             if a == 1 and b == 1:
@@ -123,12 +126,12 @@ def copy(args, begin, end):  # type: ignore[no-untyped-def]
                     y[index] = x[index]
             else:
                 for index in range(count):
-                    y[index * b] = x[index * a]
+                    y[index * b] = x[last + index * a]
         else:
             p, q = octets(source, (1,)), octets(target, (1,))
             for index in range(count):
                 for byte in range(args[2]):
-                    q[index * b * args[2] + byte] = p[index * a * args[2] + byte]
+                    q[index * b * args[2] + byte] = p[(last + index * a) * args[2] + byte]
 
 
 @compute_kernel

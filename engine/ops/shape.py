@@ -26,7 +26,8 @@ class Reshape(Op):
     """The same elements in the same order under another shape."""
 
     views: ClassVar[Mapping[int, int]] = {0: 0}
-    samples = (Sample(((4, 6),), {"shape": (2, 12)}), Sample(((2, 3, 4),), {"shape": (24,)}))
+    samples = (Sample(((4, 6),), {"shape": (2, 12)}), Sample(((2, 3, 4),), {"shape": (24,)}),
+               Sample(((4, 6),), {"shape": (4, 2, 3)}))
 
     def infer(self, *types: Type, shape: Shape) -> tuple[Type, ...]:
         (x,) = types
