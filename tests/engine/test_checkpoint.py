@@ -35,7 +35,7 @@ def state(**changes) -> TrainingState:
     callback = parse(entry("callback"), {"type": "EarlyStopping", "restore_best_weights": True}, "").start()
     callback.on_epoch_end(1, {"val_loss": 0.3})
     filled = TrainingState(
-        step=1234, epoch=2, batch=17, seed=2**62 + 1, learning_rate=0.1, elapsed_seconds=12.5,
+        step=1234, epoch=2, batch=17, seed=2**62 + 1, learning_rate=0.1, elapsed_seconds=12.5, stopped=True,
         slots={"momentum/dense/bias": np.full(5, 1e-40, np.float32), "iterations": np.array(1234, np.int64)},
         sums={"loss": np.array([0.1, 3.0]), "accuracy": np.array([1 / 3, 32.0])},
         remembered={"0": variables(1), "best": variables(2)}, callbacks=(callback.snapshot(), {}),
