@@ -22,6 +22,9 @@ BUSY_MILLISECONDS = 10_000
 POSTGRESQL_OPTIONS = (
     "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
 )
+READ_OPTIONS: dict[str, dict[str, Any]] = {
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+}
 
 
 class Database:
@@ -30,12 +33,13 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = create_database_engine(settings.database_url, settings.database_pool)
-        self._read = sessionmaker(self.engine, expire_on_commit=False)
+        reading = self.engine.execution_options(**READ_OPTIONS.get(self.engine.dialect.name, {}))
+        self._read = sessionmaker(reading, expire_on_commit=False)
         self._write = sessionmaker(self.engine.execution_options(stoker_write=True), expire_on_commit=False)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one state and writes nothing."""
+        """A session that sees one state of the database and cannot write."""
         with self._read() as session:
             yield session  # closing rolls back and, unlike rollback(), leaves what was read usable
 
@@ -55,6 +59,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:
                 cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA query_only=OFF")
                 cursor.execute(f"PRAGMA incremental_vacuum({int(pages)})")
                 cursor.fetchall()
 
@@ -147,4 +152,5 @@ def _configure_sqlite(connection: Any, record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("stoker_write", False)
+    connection.exec_driver_sql("PRAGMA query_only=OFF" if writes else "PRAGMA query_only=ON")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
