@@ -85,7 +85,7 @@ class _Training:
         self.rows = self.prepared.splits["train"]
         self.batch = max(1, min(self.options.batch_size, len(self.rows)))
         self._bind()
-        self.callbacks = [callback.start() for callback in self.options.callbacks]
+        self.callbacks = [callback.start(self.options.directions()) for callback in self.options.callbacks]
         self.totals = Totals(self.train.program)
         self.remembered: dict[str, Arrays] = {}
         self.history: list[Mapping[str, Any]] = []
@@ -335,7 +335,7 @@ class _Training:
         monitor, mode = self.spec.checkpoints.monitor, self.spec.checkpoints.mode
         if monitor is None or monitor not in logs:
             return False
-        mode = direction(monitor) if mode == "auto" else mode
+        mode = direction(monitor, self.options.directions()) if mode == "auto" else mode
         if not improves(logs[monitor], self.best["value"] if self.best else None, mode):
             return False
         self.best = {
@@ -359,8 +359,10 @@ class _Training:
             if BEST in self.remembered:
                 last = copied(self.weights)
                 fill(self.weights, self.remembered[BEST])
-                summary["test"]["best"] = self._evaluated(test, "")
-                fill(self.weights, last)
+                try:
+                    summary["test"]["best"] = self._evaluated(test, "")
+                finally:  # a stop writes a checkpoint, which must hold the last weights
+                    fill(self.weights, last)
         self._checkpoint(final=True, metrics=summary)
         return Outcome(None, self.step, self.epoch, summary)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,3 +282,32 @@ def test_the_best_epoch_is_kept_and_tested(blobs: Dataset, tmp_path: Path):
     assert [checkpoint.best for checkpoint in trained.recorder.checkpoints] == [True, False]
     assert trained.outcome.metrics["best"]["epoch"] == 1
     assert trained.outcome.metrics["test"]["best"]["loss"] > trained.outcome.metrics["test"]["last"]["loss"]
+
+
+def test_a_stop_while_the_best_weights_are_tested_keeps_the_last_ones(blobs: Dataset, tmp_path: Path):
+    spec = job(blobs, MLP, checkpoints={"monitor": "val_loss", "mode": "max"},
+               data_block={"split": {"validation": 0.2, "test": 0.2}})
+    whole = train(spec, blobs, tmp_path / "whole")
+    asked = 0
+
+    def stop_at(number: int) -> str | None:
+        nonlocal asked
+        asked += 1
+        return "pause" if asked == number else None
+
+    for number in range(1, 200):
+        asked = 0
+        first = train(spec, blobs, tmp_path / f"{number}", should_stop=partial(stop_at, number))
+        if first.outcome.stopped is None:
+            break
+        assert train(spec, blobs, tmp_path / f"{number}-resumed", resume=first.files).bytes == whole.bytes
+    assert number > 10
+
+
+def test_a_metric_with_its_own_name_keeps_its_direction(blobs: Dataset, tmp_path: Path):
+    watch = {"type": "EarlyStopping", "monitor": "val_area", "patience": 99, "restore_best_weights": True}
+    spec = job(blobs, LINEAR, metrics=[{"type": "SparseCategoricalAccuracy", "name": "area"}], callbacks=[watch],
+               checkpoints={"monitor": "val_area"})
+    trained = train(spec, blobs, tmp_path)
+    areas = trained.recorder.epochs("val_area")
+    assert trained.outcome.metrics["best"]["val_area"] == max(areas)
