@@ -15,7 +15,7 @@ FIRST_PROJECT = "default"
 
 
 def prepare(settings: Settings, directory: DataDirectory, left_behind: Iterable[str]) -> None:
-    """Migrate, forget the workers `left_behind`, write a first key unless the directory holds one that opens something."""
+    """Migrate, forget the workers `left_behind`, and write a first key unless the directory holds one that works."""
     migrate.upgrade(settings)
     database = Database(settings)
     try:

@@ -30,15 +30,16 @@ def test_disturbed_and_undisturbed_jobs_end_with_the_same_weights(stack):
     dataset = stack.until_ingested(stack.upload(points())).id
     workers = Workers(stack, concurrency=2)
     workers.standing()
-    undisturbed, killed, orphaned = (stack.submit(dataset, spec(stack, dataset)) for _ in range(3))
-    stack.until_status(undisturbed, "succeeded")
-
+    killed = stack.submit(dataset, spec(stack, dataset))
     stack.until(lambda: stack.checkpoints(killed))
-    if stack.job(killed).status == "running":
-        os.kill(workers.trainer(), signal.SIGKILL)
+    os.kill(workers.trainer(), signal.SIGKILL)
+    stack.until(lambda: stack.job(killed).attempt == 2)
+
+    orphaned, undisturbed = (stack.submit(dataset, spec(stack, dataset)) for _ in range(2))
     stack.until(lambda: stack.checkpoints(orphaned))
     stack.kill(workers.standing())
     workers.standing()
-    for job in (killed, orphaned):
+    for job in (killed, orphaned, undisturbed):
         stack.until_status(job, "succeeded")
-        assert weights(stack, job) == weights(stack, undisturbed)
+    assert {weights(stack, job) for job in (killed, orphaned, undisturbed)} == {weights(stack, undisturbed)}
+    assert stack.outcomes(orphaned) == ["lost", "succeeded"]
