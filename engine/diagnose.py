@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import Node
+from engine.kernels import state as run_state
 from engine.lowering.plan import compile_plan
 from engine.runner import Runner
-from engine.runtime import state as run_state
 
 
 def first_not_finite(runner: Runner, *, step: int, rates: Callable[[Any], Any]) -> str | None:

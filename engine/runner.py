@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.kernels import state as run_state
 from engine.lowering.plan import Plan, compile_plan
 from engine.programs import Program
-from engine.runtime import state as run_state
 from engine.runtime.session import Session, Workers
 
 Array = np.ndarray[Any, Any]

@@ -43,7 +43,7 @@ class Value:
 
 
 STATE = Value(Type((16,), "int64"), "state", "state")
-"""The run's state; see `engine.runtime.state` for its fields."""
+"""The run's state; see `engine.kernels.state` for its fields."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.native import compute_kernel, floats, longs, octets, real
 from engine.kernels.philox import philox, unit
 from engine.lowering.request import KernelRequest
 from engine.random import AUGMENTATION
-from engine.runtime import state as run_state
 
 CURSOR, ORDER, EPOCH, SEED = run_state.CURSOR, run_state.ORDER, run_state.EPOCH, run_state.SEED
 FILL_MODES = ("constant", "nearest", "wrap", "reflect")

@@ -21,8 +21,8 @@ from engine.codegen.host import host
 from engine.kernels import elementwise
 from engine.kernels.call import Buffer, Call, call
 from engine.lowering.chunks import batch_parts
-from engine.lowering.contraction import Pair, Phase, halo, phases
 from engine.lowering.request import KernelRequest
+from engine.windows import Pair, Phase, halo, phases
 
 PIXELS = 8
 """Pixels of a register tile, at most."""

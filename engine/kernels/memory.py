@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
+from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.native import compute_kernel, floats, longs, octets, real
 from engine.lowering.request import KernelRequest
-from engine.runtime import state as run_state
 
 CHUNK_BYTES = 32_768
 CURSOR, ORDER, RECORD, RECORDS = run_state.CURSOR, run_state.ORDER, run_state.RECORD, run_state.RECORDS

@@ -11,10 +11,10 @@ from math import prod, sqrt
 
 import numpy as np
 
+from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.native import compute_kernel, floats, longs, real
 from engine.lowering.request import KernelRequest
-from engine.runtime import state as run_state
 
 BLOCK = 4096
 STEP, RECORD, RATES = run_state.STEP, run_state.RECORD, run_state.RATES

@@ -7,11 +7,11 @@ from math import prod
 import numpy as np
 
 from engine.kernels import philox
+from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.native import compute_kernel, floats, longs, real
 from engine.lowering.request import KernelRequest
 from engine.random import DROPOUT
-from engine.runtime import state as run_state
 
 GROUPS = 64
 """Groups of 64 elements to a chunk."""

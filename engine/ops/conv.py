@@ -8,20 +8,14 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.contraction import halo
 from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.matmul import finish
 from engine.types import Shape, Type, known, size
+from engine.windows import Pair, halo, output_size
 
-Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 NONE: Padding = ((0, 0), (0, 0))
-
-
-def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Pair) -> int:
-    """Positions that a kernel takes along one dimension."""
-    return (size + sum(padding) - (kernel - 1) * dilation - 1) // stride + 1
 
 
 def padded(x: np.ndarray, padding: Padding, value: float = 0.0) -> np.ndarray:
@@ -57,7 +51,9 @@ def spatial(x: Type, kernel: Type, strides: Pair, padding: Padding, dilation: Pa
     if min(height, width) < 1:
         least = [(window[d] - 1) * dilation[d] + 1 for d in (0, 1)]
         have = [image[d] + sum(padding[d]) for d in (0, 1)]
-        raise ShapeMismatch(f"an image of at least {least[0]} x {least[1]} pixels after padding", f"{have[0]} x {have[1]}")
+        raise ShapeMismatch(
+            f"an image of at least {least[0]} x {least[1]} pixels after padding", f"{have[0]} x {have[1]}"
+        )
     return height, width
 
 

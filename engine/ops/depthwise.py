@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.contraction import halo
 from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
-from engine.ops.conv import NONE, Padding, Pair, output_size, pad_request, padded, spatial, taps
+from engine.ops.conv import NONE, Padding, pad_request, padded, spatial, taps
 from engine.types import Type, size
+from engine.windows import Pair, halo, output_size
 
 SHAPES = ((2, 8, 9, 5), (3, 3, 5, 2))
 SETTINGS: tuple[dict[str, Any], ...] = (

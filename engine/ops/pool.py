@@ -10,8 +10,9 @@ import numpy as np
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
-from engine.ops.conv import NONE, Padding, Pair, output_size, padded, taps
+from engine.ops.conv import NONE, Padding, padded, taps
 from engine.types import Type, known, size
+from engine.windows import Pair, output_size
 
 CASES: tuple[tuple[tuple[int, ...], Mapping[str, Any]], ...] = (
     ((2, 6, 8, 5), {"pool": (2, 2), "strides": (2, 2)}), ((2, 7, 7, 3), {"pool": (2, 2), "strides": (2, 2)}),

@@ -12,9 +12,9 @@ import numpy as np
 
 from engine.errors import CompileError
 from engine.graph.ir import Value
+from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call
 from engine.lowering.plan import Plan
-from engine.runtime import state as run_state
 from engine.runtime import stream as streams
 from engine.runtime.stream import Stream
 from engine.types import concrete

@@ -25,8 +25,8 @@ import numpy as np
 from engine.codegen import objects
 from engine.codegen.builder import I64, POINTER, Code, Index
 from engine.codegen.host import host
+from engine.kernels import state as run_state
 from engine.kernels.call import Call
-from engine.runtime import state as run_state
 
 ENTRY, ARGS, CHUNKS, GRAIN, TAKEN, DONE = (0, 1, 2, 3, 8, 16)
 CALL_FIELDS = 24

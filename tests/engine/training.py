@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class Trained:
 def dataset(folder: Path, **arrays: Array) -> Dataset:
     """An npz of these arrays, as ingest makes it."""
     source, output = folder / "data.npz", folder / "dataset"
-    np.savez(source, **arrays)
+    np.savez(source, **cast(Any, arrays))
     output.mkdir()
     manifest = ingest(source, output, format=None, options={"target": "label"}, filename="data.npz",
                       progress=lambda done, total: None)

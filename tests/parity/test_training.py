@@ -12,7 +12,7 @@ from engine.definition.training import Training
 from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
 from engine.programs import TARGET, WEIGHT, Pipeline, Program, Stored, train_program
-from engine.runtime import state as run_state
+from engine.kernels import state as run_state
 from engine.runtime.session import Session, Workers, aligned
 from engine.schedules import rates
 from tests.parity import cases

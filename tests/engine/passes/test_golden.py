@@ -111,11 +111,11 @@ def test_a_full_sized_addend_is_no_bias(b: GraphBuilder, x: Value):
 
 
 def test_a_chain_becomes_one_node(b: GraphBuilder, x: Value):
-    shifted = b.op("add", x, b.parameter("shift", Type((4,))))
+    shifted = b.op("add", x, b.parameter("s", Type((4,))))
     graph = b.finish(y=b.op("multiply", b.op("tanh", shifted), x))
     assert text(fuse_chains(graph)) == lines("""
-        param shift: f32[4]
-        %0: f32[B,4] = fused(x, shift) body=(('add', (0, 1), ()), ('tanh', (2,), ()), ('multiply', (3, 0), ())) dtype=float32
+        param s: f32[4]
+        %0: f32[B,4] = fused(x, s) body=(('add', (0, 1), ()), ('tanh', (2,), ()), ('multiply', (3, 0), ())) dtype=float32
         return y=%0""")
 
 

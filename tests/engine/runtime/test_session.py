@@ -13,9 +13,9 @@ import pytest
 
 from engine.errors import CompileError
 from engine.graph.ir import GraphBuilder
+from engine.kernels import state as run_state
 from engine.lowering.plan import Plan, compile_plan
 from engine.ops.pipeline import table
-from engine.runtime import state as run_state
 from engine.runtime.session import Session, Workers, aligned
 from engine.types import Batch, Type
 
