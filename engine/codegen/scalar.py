@@ -173,18 +173,18 @@ class ScalarMath:
         return self.where(x > 0.0, result, self.where(x == 0.0, -math.inf, self.where(x < 0.0, math.nan, x)))
 
     def expm1(self, x: Any) -> Vector:
-        """e^x - 1 without cancellation (W. Kahan): (u - 1) x / ln u with u = e^x."""
+        """e^x - 1 without cancellation (W. Kahan): (u - 1) / ln u * x with u = e^x."""
         x = self.vector(x)
         u = self.exp(x)
         v = u - 1.0
-        corrected = v * x / self.log(u)
+        corrected = v / self.log(u) * x
         return self.where(u == 1.0, x, self.where(v == -1.0, v, self.where(u < math.inf, corrected, u)))
 
     def log1p(self, x: Any) -> Vector:
-        """ln (1 + x) without cancellation (W. Kahan): x ln u / (u - 1) with u = 1 + x."""
+        """ln (1 + x) without cancellation (W. Kahan): ln u * (x / (u - 1)) with u = 1 + x."""
         x = self.vector(x)
         u = x + 1.0
-        corrected = self.log(u) * x / (u - 1.0)
+        corrected = self.log(u) * (x / (u - 1.0))
         return self.where(u == 1.0, x, self.where(u < math.inf, corrected, u))
 
     def tanh(self, x: Any) -> Vector:

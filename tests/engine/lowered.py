@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
+from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call
 from engine.lowering.request import KernelRequest
 from engine.ops.base import find
-from engine.runtime import state as run_state
 from engine.types import Batch, Type, concrete
 
 GUARD = 256
@@ -39,11 +39,11 @@ class Memory:
     def array(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """The buffer's beginning."""
         count = prod(shape) * np.dtype(dtype).itemsize
-        return self._whole[self._start: self._start + count].view(dtype).reshape(shape)
+        return self._whole[self._start : self._start + count].view(dtype).reshape(shape)
 
     def intact(self) -> bool:
         """Whether nothing was written outside."""
-        before, after = self._whole[: self._start], self._whole[self._start + self.nbytes:]
+        before, after = self._whole[: self._start], self._whole[self._start + self.nbytes :]
         return bool((before == PATTERN).all() and (after == PATTERN).all())
 
 
@@ -79,8 +79,15 @@ def perform(calls: Sequence[Call], division: Division) -> None:
                     done.result()
 
 
-def state_array(*, seed: int = 11, step: int = 5, epoch: int = 5, cursor: int = 0, order: np.ndarray | None = None,
-                rates: np.ndarray | None = None) -> np.ndarray:
+def state_array(
+    *,
+    seed: int = 11,
+    step: int = 5,
+    epoch: int = 5,
+    cursor: int = 0,
+    order: np.ndarray | None = None,
+    rates: np.ndarray | None = None,
+) -> np.ndarray:
     """A run's state; by default that of the ops' references. It holds addresses: keep the arrays alive."""
     state = np.zeros(run_state.FIELDS, np.int64)
     state[run_state.SEED], state[run_state.STEP] = seed, step
@@ -105,18 +112,22 @@ class Lowered:
     def __post_init__(self) -> None:
         self.requests: list[KernelRequest] = self.node.op.lower(self.node)
 
-    def run(self, arrays: Sequence[np.ndarray], division: Division = WHOLE) -> list[np.ndarray]:
+    def run(
+        self, arrays: Sequence[np.ndarray], division: Division = WHOLE, sharing: Mapping[Value, Value] | None = None
+    ) -> list[np.ndarray]:
         """The outputs for these inputs, or for an op with an effect the inputs afterwards.
 
-        Asserts that nothing but outputs and scratch was written.
+        Asserts that nothing but outputs and scratch was written. `sharing` puts an output into an input's memory.
         """
         op, inputs = self.node.op, [value for value in self.node.inputs if value.role != "state"]
         if op.views and not self.requests:
-            return [arrays[op.views[index]].reshape(self._shape(value))
-                    for index, value in enumerate(self.node.outputs)]
+            return [
+                arrays[op.views[index]].reshape(self._shape(value)) for index, value in enumerate(self.node.outputs)
+            ]
         memory: dict[Value, Memory] = {}
         for value, array in zip(inputs, arrays, strict=True):
             self._array(memory, value)[...] = array
+        memory |= {output: memory[taken] for output, taken in (sharing or {}).items()}
         calls: list[Call] = []
         for request in self.requests:
             family = importlib.import_module(f"engine.kernels.{request.family}")
@@ -128,7 +139,7 @@ class Lowered:
         if op.effect:
             return [self._array(memory, value).copy() for value in inputs]
         for value, array in zip(inputs, arrays, strict=True):
-            assert same_bits(self._array(memory, value), array), f"{op.name} wrote into an input"
+            assert sharing or same_bits(self._array(memory, value), array), f"{op.name} wrote into an input"
         return [self._array(memory, value).copy() for value in self.node.outputs]
 
     def _shape(self, value: Value) -> tuple[int, ...]:
@@ -146,16 +157,25 @@ class Lowered:
         return Buffer(memory[value].address, self._shape(value), value.dtype)
 
 
-def lowered(op: str, arrays: Sequence[np.ndarray], attrs: Mapping[str, Any], *, batched: Sequence[int] = (),
-            spare: int = 0, state: np.ndarray | None = None) -> Lowered:
+def lowered(
+    op: str,
+    arrays: Sequence[np.ndarray],
+    attrs: Mapping[str, Any],
+    *,
+    batched: Sequence[int] = (),
+    spare: int = 0,
+    state: np.ndarray | None = None,
+) -> Lowered:
     """A node of this op on inputs of the arrays' types.
 
     The inputs numbered in `batched` get an open batch dimension in front, and memory for `spare` more examples.
     """
     b = GraphBuilder("test")
     shapes = [(Batch(), *array.shape[1:]) if index in batched else array.shape for index, array in enumerate(arrays)]
-    inputs = [b.input(f"x{index}", Type(shape, str(array.dtype)))
-              for index, (shape, array) in enumerate(zip(shapes, arrays, strict=True))]
+    inputs = [
+        b.input(f"x{index}", Type(shape, str(array.dtype)))
+        for index, (shape, array) in enumerate(zip(shapes, arrays, strict=True))
+    ]
     b.apply(find(op), *inputs, **attrs)
     batch = arrays[batched[0]].shape[0] if batched else 1
     made = Lowered(b.nodes[-1], batch, batch + spare)
@@ -169,8 +189,9 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def same_for_any_threads(node: Lowered, arrays: Sequence[np.ndarray],
-                         divisions: Sequence[Division] = DIVISIONS) -> list[np.ndarray]:
+def same_for_any_threads(
+    node: Lowered, arrays: Sequence[np.ndarray], divisions: Sequence[Division] = DIVISIONS
+) -> list[np.ndarray]:
     """The outputs, after asserting that every division of the work gives the same bits."""
     expected = node.run(arrays, divisions[0])
     for division in divisions[1:]:
