@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+import stoker
 from stokerd.broker import server_binary
 from tests.deploy.compose import load, start_order
 from tests.postgres import PostgresServer, free_port
@@ -154,9 +155,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, installed: Path, postgres: P
         postgres.drop_database("compose")
 
 
-def test_the_stack_serves(stack: Stack) -> None:
-    assert stack.request("/healthz") == (200, {"status": "ok"})
-    assert stack.request("/v1/jobs")[0] == 401
+@pytest.fixture(scope="module")
+def key(stack: Stack) -> str:
+    """A key, made as docker-compose.yml says."""
     made = subprocess.run(
         [sys.executable, str(stack.installed / "bin" / "stokerd"), "keys", "create", "--name", "first"],
         env=dict(stack.environment("api")),
@@ -166,11 +167,38 @@ def test_the_stack_serves(stack: Stack) -> None:
         timeout=30,
     )
     assert made.returncode == 0, made.stderr
-    status, jobs = stack.request("/v1/jobs", made.stdout.strip())
+    return made.stdout.strip()
+
+
+def test_the_stack_serves(stack: Stack, key: str) -> None:
+    assert stack.request("/healthz") == (200, {"status": "ok"})
+    assert stack.request("/v1/jobs")[0] == 401
+    status, jobs = stack.request("/v1/jobs", key)
     assert (status, jobs["object"], jobs["data"], jobs["has_more"]) == (200, "list", [], False)
-    status, catalogue = stack.request("/v1/catalogue", made.stdout.strip())
+    status, catalogue = stack.request("/v1/catalogue", key)
     assert status == 200
     assert "Conv2D" in catalogue["layers"]
+
+
+def test_the_stack_trains(stack: Stack, key: str) -> None:
+    """What is installed is enough for both workers, too."""
+    table = stack.directory / "points.csv"
+    rows = [f"{n % 7},{n % 5},{'large' if n % 7 > 3 else 'small'}" for n in range(120)]
+    table.write_text("\n".join(["x,y,size", *rows, ""]))
+    layers = [{"type": "Dense", "units": 4, "activation": "relu"}, {"type": "Dense", "units": 2}]
+    loss = {"type": "SparseCategoricalCrossentropy", "from_logits": True}
+    with stoker.Client(f"http://127.0.0.1:{stack.api_port}", key) as client:
+        dataset = client.datasets.wait(client.datasets.upload(table).id, timeout_seconds=60.0)
+        job = client.jobs.create(
+            {
+                "name": "points",
+                "model": {"inputs": {"table": {}}, "layers": layers},
+                "dataset": dataset.id,
+                "data": {"target": "size"},
+                "training": {"epochs": 1, "batch_size": 16, "optimizer": {"type": "SGD"}, "loss": loss},
+            }
+        )
+        assert client.jobs.wait(job.id).status == "succeeded", stack.logs()
 
 
 @pytest.mark.parametrize("name", ["api", "relay", "worker-training", "worker-ingest"])
