@@ -33,7 +33,9 @@ JOB: dict[str, Any] = {
         "inputs": {"table": {}},  # its shape follows from the columns
         "layers": [
             {"type": "Dense", "units": 32, "activation": "relu"},
+            {"type": "Dropout", "rate": 0.3},
             {"type": "Dense", "units": 16, "activation": "relu"},
+            {"type": "Dropout", "rate": 0.3},
             {"type": "Dense", "units": 1, "activation": "sigmoid"},
         ],
     },
@@ -48,7 +50,7 @@ JOB: dict[str, Any] = {
         ],
     },
     "training": {
-        "epochs": 60,
+        "epochs": 40,
         "batch_size": 32,
         "optimizer": {"type": "Adam", "learning_rate": 0.003},
         "loss": {"type": "BinaryCrossentropy"},
