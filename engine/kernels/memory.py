@@ -8,12 +8,17 @@ from math import prod
 
 import numpy as np
 
+from engine.errors import CompileError
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.native import compute_kernel, floats, longs, octets, real
 from engine.lowering.request import KernelRequest
 
 CHUNK_BYTES = 32_768
+TILE = 16
+"""Rows and columns of a tile of a transposition: both sides stay in the cache."""
+FILL = 8192
+"""Elements that a chunk of `fill` sets."""
 CURSOR, ORDER, RECORD, RECORDS = run_state.CURSOR, run_state.ORDER, run_state.RECORD, run_state.RECORDS
 
 
@@ -40,11 +45,28 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
         return [_copy(reads[0], writes[0], writes[0].shape, "slice", source=offset)]
     if request.function == "concatenate":
         return _concatenate(reads, writes[0], attrs["axis"])
-    before = [pads[0] for pads in attrs["padding"]]
-    target = sum(first * step for first, step in zip(before, _strides(writes[0].shape), strict=True))
-    size = prod(writes[0].shape)
-    cleared = call(fill.address, [writes[0].address, size, float(attrs["value"])], -(-size // 8192), "pad")
-    return [cleared, _copy(reads[0], writes[0], reads[0].shape, "pad", target=target)]
+    return _pad(reads[0], writes[0], attrs["padding"], float(attrs["value"]))
+
+
+def _pad(source: Buffer, target: Buffer, padding: tuple[tuple[int, int], ...], value: float) -> list[Call]:
+    """One pass over (outer, lines, line) where at most two neighbouring dimensions are padded; else a fill and a
+    copy.
+    """
+    axes = [axis for axis, pads in enumerate(padding) if pads != (0, 0)] or [len(padding) - 1]
+    if axes[-1] - axes[0] > 1:
+        before = sum(pads[0] * step for pads, step in zip(padding, _strides(target.shape), strict=True))
+        size = prod(target.shape)
+        cleared = call(fill.address, [target.address, size, value], -(-size // FILL), "pad")
+        return [cleared, _copy(source, target, source.shape, "pad", target=before)]
+    last = axes[-1]
+    inner = prod(source.shape[last + 1 :])
+    outer, height = prod(source.shape[: max(0, last - 1)]), source.shape[last - 1] if last else 1
+    (above, below) = padding[last - 1] if last else (0, 0)
+    left, right = (inner * amount for amount in padding[last])
+    line, total = source.shape[last] * inner, outer * (height + above + below)
+    per_chunk = max(1, CHUNK_BYTES // (4 * (left + line + right) or 1))
+    args = [source.address, target.address, height, above, below, line, left, right, value, total, per_chunk]
+    return [call(bordered.address, args, -(-total // per_chunk), "pad")]
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -55,7 +77,7 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
           steps: tuple[int, ...] | None = None) -> Call:
     """Copy a box of `shape`: elements of both buffers by their own strides, from the given offsets."""
     width = np.dtype(source_.dtype).itemsize
-    from_steps = steps or _strides(source_.shape)
+    from_steps = _strides(source_.shape)
     to_steps = _strides(target_.shape)
     dims = [dim for dim in zip(shape, from_steps, to_steps, strict=True) if dim[0] != 1] or [(1, 1, 1)]
     merged = [dims[0]]
@@ -76,11 +98,15 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
 
 
 def _transpose(source: Buffer, target: Buffer, permutation: tuple[int, ...], flip: tuple[int, ...]) -> Call:
-    """`target[i, …] = source[permuted i]`, the dimensions in `flip` (of the source) read backwards."""
-    steps = _strides(source.shape)
-    offset = sum((source.shape[axis] - 1) * steps[axis] for axis in flip)
-    turned = tuple(-steps[axis] if axis in flip else steps[axis] for axis in permutation)
-    return _copy(source, target, target.shape, "transpose", source=offset, steps=turned)
+    """The last two dimensions exchanged, in tiles; the others stay in order, or in reverse if all of them are in
+    `flip`.
+    """
+    *outer, rows, columns = source.shape
+    if permutation != (*range(len(outer)), len(outer) + 1, len(outer)) or flip not in ((), tuple(range(len(outer)))):
+        raise CompileError(f"expected the last two dimensions exchanged, received {permutation} with {flip} reversed")
+    blocks = -(-columns // TILE)
+    args = [source.address, target.address, prod(outer), rows, columns, 1 if flip else 0, blocks]
+    return call(exchange.address, args, prod(outer) * blocks, "transpose")
 
 
 def _concatenate(reads: list[Buffer], out: Buffer, axis: int) -> list[Call]:
@@ -101,10 +127,35 @@ def _gather(rows: Buffer, state: Buffer, out: Buffer) -> Call:
 @compute_kernel
 def fill(args, begin, end):  # type: ignore[no-untyped-def]
     """args: target, elements, the value."""
-    target = floats(args[0], (args[1],))
+    start = begin * FILL
+    target = floats(args[0] + 4 * start, (min(end * FILL, args[1]) - start,))
     value = np.float32(real(args[2]))
-    for index in range(begin * 8192, min(end * 8192, args[1])):
+    for index in range(target.size):
         target[index] = value
+
+
+@compute_kernel
+def bordered(args, begin, end):  # type: ignore[no-untyped-def]
+    """args: source, target, height, lines above and below, line, elements left and right, value, lines in all, lines
+    a chunk.
+    """
+    height, above, below, line, left, right = args[2], args[3], args[4], args[5], args[6], args[7]
+    value, width, lines = np.float32(real(args[8])), left + line + right, above + height + below
+    for number in range(begin * args[10], min(end * args[10], args[9])):
+        target = floats(args[1] + 4 * number * width, (width,))
+        row = number % lines - above
+        if row < 0 or row >= height:
+            for index in range(width):
+                target[index] = value
+            continue
+        source = floats(args[0] + 4 * (number // lines * height + row) * line, (line,))
+        inside = target[left : left + line]
+        for index in range(left):
+            target[index] = value
+        for index in range(inside.size):
+            inside[index] = source[index]
+        for index in range(left + line, width):
+            target[index] = value
 
 
 @compute_kernel
@@ -132,6 +183,22 @@ def copy(args, begin, end):  # type: ignore[no-untyped-def]
             for index in range(count):
                 for byte in range(args[2]):
                     q[index * b * args[2] + byte] = p[(last + index * a) * args[2] + byte]
+
+
+@compute_kernel
+def exchange(args, begin, end):  # type: ignore[no-untyped-def]
+    """args: source, target, matrices, rows, columns, whether to take the matrices from the last, blocks of a matrix."""
+    count, rows, columns, blocks = args[2], args[3], args[4], args[6]
+    for chunk in range(begin, end):
+        matrix, first = chunk // blocks, chunk % blocks * TILE
+        origin = count - 1 - matrix if args[5] == 1 else matrix
+        source = floats(args[0] + 4 * origin * rows * columns, (rows, columns))
+        target = floats(args[1] + 4 * matrix * rows * columns, (columns, rows))
+        last = min(columns, first + TILE)
+        for start in range(0, rows, TILE):
+            for column in range(first, last):
+                for row in range(start, min(rows, start + TILE)):
+                    target[column, row] = source[row, column]
 
 
 @compute_kernel

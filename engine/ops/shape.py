@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, op
 from engine.types import Batch, Shape, Type, concrete
 
 Pads = tuple[tuple[int, int], ...]
@@ -136,6 +136,7 @@ class Pad(Op):
 
     def infer(self, *types: Type, padding: Pads, value: float = 0.0) -> tuple[Type, ...]:
         (x,) = types
+        expect_dtype(x, "float32", "float64")
         shape = tuple(dim if pads == (0, 0) else dim + sum(pads)  # type: ignore[operator]
                       for dim, pads in zip(x.shape, padding, strict=True))
         return (Type(shape, x.dtype),)
