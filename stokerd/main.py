@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from store.settings import Settings
@@ -63,6 +65,17 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import much without the garbage collector, which would walk it all again and again: a sixth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def port(text: str) -> int:
     """A TCP port; 0 is any free one."""
     return bounded(text, 0, 65535)
@@ -89,7 +102,8 @@ def run_up(options: argparse.Namespace) -> int:
 
 def run_api(options: argparse.Namespace) -> int:
     """The API alone."""
-    from stokerd.api import serve
+    with importing():
+        from stokerd.api import serve
 
     return serve(options.host, options.port, options.fd)
 
@@ -103,7 +117,8 @@ def run_worker(options: argparse.Namespace) -> int:
 
 def run_relay(options: argparse.Namespace) -> int:
     """The relay alone."""
-    from worker.relay import run
+    with importing():
+        from worker.relay import run
 
     return run()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ def run(queue: str, concurrency: int) -> int:
     # Before numpy is imported: a BLAS that starts threads in a process that forks ends in a deadlock.
     for variable in LIBRARY_THREADS:
         os.environ[variable] = "1"
+    gc.disable()  # while importing: it would only walk what stays for good
     from celery import signals
 
     from store.settings import Settings
@@ -56,6 +58,9 @@ def run(queue: str, concurrency: int) -> int:
         without_heartbeat=True,
         quiet=True,
     )
+    # What is here now is never collected, and so never touched: forked processes share its pages.
+    gc.freeze()
+    gc.enable()
     worker.start()
     return int(worker.exitcode or 0)
 
