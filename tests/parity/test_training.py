@@ -9,10 +9,10 @@ import pytest
 
 from engine.definition import parse_model
 from engine.definition.training import Training
+from engine.kernels import state as run_state
 from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
 from engine.programs import TARGET, WEIGHT, Pipeline, Program, Stored, train_program
-from engine.kernels import state as run_state
 from engine.runtime.session import Session, Workers, aligned
 from engine.schedules import rates
 from tests.parity import cases

@@ -116,7 +116,7 @@ def test_a_chain_becomes_one_node(b: GraphBuilder, x: Value):
     assert text(fuse_chains(graph)) == lines("""
         param s: f32[4]
         %0: f32[B,4] = fused(x, s) body=(('add', (0, 1), ()), ('tanh', (2,), ()), ('multiply', (3, 0), ())) dtype=float32
-        return y=%0""")
+        return y=%0""")  # noqa: E501
 
 
 def test_a_chain_ends_where_the_shape_grows(b: GraphBuilder, x: Value):
