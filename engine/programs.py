@@ -29,8 +29,8 @@ from engine.registry import snake_case
 from engine.types import Batch, Type
 
 Affine = tuple[np.ndarray, np.ndarray]
-TARGET, WEIGHT = "target", "sample_weight"
-"""Names of the tables beside the inputs'."""
+TARGET, WEIGHT = "/target", "/sample_weight"
+"""Names of the tables beside the inputs', which have no slash in their names."""
 
 
 @dataclass(frozen=True)
