@@ -98,7 +98,11 @@ class Training(Work[Job]):
         elif ending.killed == "hurry":
             running.release(row.id, row.token)
         else:
-            running.lose(row.id, row.token, f"The training process {ending}.", attempts=self.settings.attempts)
+            self.give_up(session, row, f"The training process {ending}.")
+
+    def give_up(self, session: Session, row: Job, cause: str) -> None:
+        """Queued again, unless too many attempts in a row made no progress."""
+        RunningJobRepository(session).lose(row.id, row.token, cause, attempts=self.settings.attempts)
 
 
 class Trainer:
@@ -297,12 +301,14 @@ def time_is_up(job: Job) -> dict[str, Any]:
 
 def used_seconds(session: Session, job: Job) -> float:
     """How long earlier attempts trained, back to when the job was created or retried."""
-    used = 0.0
+    used, number = 0.0, job.attempt
     for attempt in reversed(AttemptRepository(session).list(job.id)):
         if attempt.token == job.token:
             continue
-        if attempt.outcome in (FAILED, CANCELLED):
+        # A retry counts attempts from one again.
+        if attempt.outcome in (FAILED, CANCELLED) or attempt.number > number:
             break
+        number = attempt.number
         if attempt.ended_at is not None:
             used += (attempt.ended_at - attempt.started_at).total_seconds()
     return used

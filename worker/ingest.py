@@ -74,7 +74,11 @@ class Ingest(Work[Dataset]):
         elif ending.killed in ("hurry", "cancel"):
             datasets.release(row.id, row.token)
         else:
-            datasets.lose(row.id, row.token, f"Its process {ending}.", attempts=self.settings.attempts)
+            self.give_up(session, row, f"Its process {ending}.")
+
+    def give_up(self, session: Session, row: Dataset, cause: str) -> None:
+        """Waiting again, unless too many attempts ended so."""
+        DatasetRepository(session).lose(row.id, row.token, cause, attempts=self.settings.attempts)
 
 
 class Ingester:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -55,6 +56,10 @@ class Work(ABC, Generic[Row]):
     def settle(self, session: Session, row: Row, ending: Ending) -> None:
         """The process ended and the row is still held: say what that means. Raises LeaseLost if it is not held."""
 
+    @abstractmethod
+    def give_up(self, session: Session, row: Row, cause: str) -> None:
+        """This attempt is lost: the row waits for another, or has had enough of them. Raises LeaseLost."""
+
 
 def work_off(work: Work[Row], stop: Notice) -> int:
     """Claim and carry out until nothing waits or the worker is told to stop; how many rows were worked on."""
@@ -75,25 +80,31 @@ def work_off(work: Work[Row], stop: Notice) -> int:
 
 
 def _carry_out(work: Work[Row], database: Database, row: Row, claimed_at: float, stop: Notice) -> None:
-    with database.read() as session:
-        limits = work.limits(session, row)
-    folder = WorkFolder(work.settings.cache_dir / "work", f"{row.id}-{row.token}")
+    lease = Lease(database, work.rows, row.id, row.token, work.settings, claimed_at=claimed_at)
     try:
-        lease = Lease(database, work.rows, row.id, row.token, work.settings, claimed_at=claimed_at)
+        with database.read() as session:
+            limits = work.limits(session, row)
+        folder = WorkFolder(work.settings.cache_dir / "work", f"{row.id}-{row.token}")
+    except (OSError, *UNREACHABLE) as error:
+        log.exception("%s: its work cannot begin", row.id)
+        cause = f"The worker could not begin: {error}."
+        _write(database, row, lease, lambda session: work.give_up(session, row, cause))
+        return
+    try:
         ending = supervise(lease, lambda notice: work.carry_out(row, folder, notice), limits, stop)
-        log.info("%s: its process %s", row.id, ending)
-        if ending.killed != "lease_lost" and ending.status != LEASE_LOST:
-            _settle(work, database, row, ending, lease)
     finally:
         folder.remove()
+    log.info("%s: its process %s", row.id, ending)
+    if ending.killed != "lease_lost" and ending.status != LEASE_LOST:
+        _write(database, row, lease, lambda session: work.settle(session, row, ending))
 
 
-def _settle(work: Work[Row], database: Database, row: Row, ending: Ending, lease: Lease) -> None:
-    """As long as the lease is good; later the reaper does it."""
+def _write(database: Database, row: Row, lease: Lease, write: Callable[[Session], None]) -> None:
+    """Try as long as the lease is good; later the reaper does it."""
     while lease.is_good:
         try:
             with database.write() as session:
-                work.settle(session, row, ending)
+                write(session)
             return
         except LeaseLost:
             return  # the process itself had brought the row to where it belongs
