@@ -1,8 +1,7 @@
 """The flat optimizer: one call over all variables. A chunk is a block of one variable's elements.
 
-The step's learning rate and number stand in the run's state.
-Each element is computed on its own, so any order of chunks
-gives the same bits.
+The step's learning rate and number stand in the run's state. Each element is computed on its own, so any order of
+chunks gives the same bits.
 """
 
 from __future__ import annotations
@@ -116,7 +115,8 @@ def rmsprop(args, begin, end):  # type: ignore[no-untyped-def]
             denominator = square[index] + epsilon
             if centered == 1:
                 mean[index] = rho * mean[index] + (one - rho) * gradient
-                denominator = square[index] - mean[index] * mean[index] + epsilon
+                variance = square[index] - mean[index] * mean[index]
+                denominator = (np.float32(0.0) if variance < 0 else variance) + epsilon
             change = rate * gradient / np.float32(sqrt(denominator))
             if moving:
                 velocity[index] = momentum * velocity[index] + change

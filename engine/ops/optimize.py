@@ -1,8 +1,8 @@
-"""One flat optimizer node for all trainable variables: inputs are for each variable its weights, gradient and slots,
-then the state.
+"""One flat optimizer node for all trainable variables.
 
-The learning rate of the step and the number of steps done stand in the state. Formulas as Keras 3; weight decay is
-decoupled (Loshchilov and Hutter, 2019): w -= learning_rate * weight_decay * w, before the update.
+Its inputs are for each variable the weights, the gradient and the slots, then the state, where the step's learning rate
+and the number of steps done stand. Formulas as Keras 3; weight decay is decoupled (Loshchilov and Hutter, 2019):
+w -= learning_rate * weight_decay * w, before the update.
 """
 
 from __future__ import annotations
@@ -73,8 +73,10 @@ class SGD(Update):
 
 @op("rmsprop")
 class RMSprop(Update):
-    """Slots: mean square, then mean gradient if `centered`, then velocity if there is momentum (Tieleman and Hinton,
-    2012).
+    """Slots: mean square, then mean gradient if `centered`, then velocity if there is momentum.
+
+    Tieleman and Hinton, 2012. The variance of `centered` is at least 0, whatever rounding makes of it; in Keras it may
+    fall below, and its root is NaN.
     """
 
     cost = 8
@@ -100,7 +102,7 @@ class RMSprop(Update):
         if centered:
             mean = rest.pop(0)
             mean[...] = rho * mean + (1 - rho) * gradient
-            denominator = square - mean * mean + epsilon
+            denominator = np.maximum(square - mean * mean, 0) + epsilon
         change = rate * gradient / np.sqrt(denominator)
         if rest:
             rest[0][...] = momentum * rest[0] + change
@@ -110,8 +112,9 @@ class RMSprop(Update):
 
 @op("adam")
 class Adam(Update):
-    """Adam (Kingma and Ba, 2015), slots m and v (and the largest v with `amsgrad`), bias correction folded into the
-    rate as in Keras.
+    """Adam (Kingma and Ba, 2015); slots m and v, and the largest v with `amsgrad`.
+
+    Its correction of the bias is folded into the rate, as in Keras.
     """
 
     cost = 12
