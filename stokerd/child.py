@@ -48,6 +48,11 @@ class Child:
         """Whether a process has been started and not been seen dead."""
         return self.process is not None
 
+    @property
+    def uptime_seconds(self) -> float:
+        """How long the process has been running; 0 if it is not."""
+        return time.monotonic() - self._started_at if self.running else 0.0
+
     def start(self) -> None:
         """Start the process; its output is appended to its log."""
         parent = os.getpid()

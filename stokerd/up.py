@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import socket
 import sys
 import time
@@ -19,6 +20,9 @@ from store.settings import Settings
 from worker.names import worker_name
 
 WORKER = "worker-"
+BROKER = "broker"
+SOCKET_SECONDS = 2.0
+"""How long the broker may take until its socket is there."""
 API_GRACE_SECONDS = 10.0
 WORKER_GRACE_SECONDS = 120.0
 OTHER_GRACE_SECONDS = 10.0
@@ -96,12 +100,14 @@ class Stack:
                 self._announce(address)
                 while not self.supervisor.stop_requests:
                     self.supervisor.tick()
+                    self._heal_the_broker()
             say("draining: jobs are stored and go back to the queue")
         finally:
             with contextlib.suppress(FileNotFoundError):
                 self.directory.address_file.unlink()
             self.supervisor.drain(stages)
             self.supervisor.close()
+            shutil.rmtree(self.runtime, ignore_errors=True)
         say("stopped")
         return 0
 
@@ -109,7 +115,7 @@ class Stack:
         """Start every part, the slowest to import first, and migrate meanwhile. Returns the stages of the drain."""
         brokers = []
         if self.embedded:
-            brokers = [self._child("broker", broker.command(self.runtime))]
+            brokers = [self._child(BROKER, broker.command(self.runtime))]
             self.supervisor.start(brokers[0])
             if not broker.wait_until_answering(self.runtime):
                 raise CannotStart(f"the broker does not answer; see {brokers[0].log_file}")
@@ -127,6 +133,15 @@ class Stack:
             ([relay], OTHER_GRACE_SECONDS),
             (brokers, OTHER_GRACE_SECONDS),
         ]
+
+    def _heal_the_broker(self) -> None:
+        """A cleaner of temporary files may take the socket from under a living server, which then is of no use."""
+        server = next((child for child in self.supervisor.children if child.name == BROKER), None)
+        if server is None or server.uptime_seconds < SOCKET_SECONDS or broker.socket_path(self.runtime).exists():
+            return
+        say(f"the broker's socket was removed from {self.runtime}: starting it again")
+        broker.runtime_directory(self.directory.path)
+        server.kill()
 
     def _announce(self, address: str) -> None:
         """Wait until everything answers, then say so."""

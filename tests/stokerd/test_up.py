@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -123,6 +124,13 @@ def test_ready_refuse_another_survive_a_kill_and_drain(directory):
         assert first.get(address, "/v1/jobs", key) == 200
         assert first.children()["api"] != children["api"]
 
+        # So is the broker when a cleaner takes its directory away.
+        shutil.rmtree(runtime)
+        deadline = time.monotonic() + 30
+        while not broker.socket_path(runtime).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
         # SIGKILL of the whole thing, and then again, with the same key and data.
         children = first.children()
         first.process.kill()
@@ -139,6 +147,7 @@ def test_ready_refuse_another_survive_a_kill_and_drain(directory):
             assert again.process.wait(60) == 0
             assert not any(child.alive() for child in children.values())
             assert not (directory / "address").exists()
+            assert not runtime.exists()
             assert again.children() == {}
             with pytest.raises(ConnectionRefusedError):
                 again.get(address, "/healthz")
