@@ -85,6 +85,10 @@ class Op:
         """The kernels that compute the outputs."""
         raise NotImplementedError
 
+    def written(self, node: Node) -> tuple[Value, ...]:
+        """The parameters that a node with an effect writes, all of them among its inputs."""
+        return ()
+
     def flops(self, node: Node) -> int:
         """Floating-point operations for one example; by default one for every element of the first output."""
         return size(node.outputs[0].shape, 1) if node.outputs else 0

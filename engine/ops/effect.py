@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.graph.ir import Node
+from engine.graph.ir import Node, Value
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Op, ShapeMismatch, op
 from engine.types import Type
@@ -26,6 +26,9 @@ class Assign(Op):
         parameter, value = arrays
         parameter[...] = value
         return ()
+
+    def written(self, node: Node) -> tuple[Value, ...]:
+        return node.inputs[:1]
 
     def lower(self, node: Node) -> list[KernelRequest]:
         parameter, value = node.inputs

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.graph.ir import Node
+from engine.graph.ir import Node, Value
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Op, op
 from engine.types import Type, size
@@ -27,12 +27,15 @@ class Update(Op):
     def infer(self, *types: Type, slots: int, **attrs: Any) -> tuple[Type, ...]:
         return ()
 
+    def written(self, node: Node) -> tuple[Value, ...]:
+        group = 2 + node.attrs["slots"]
+        return tuple(value for index, value in enumerate(node.inputs[:-1]) if index % group != 1)
+
     def lower(self, node: Node) -> list[KernelRequest]:
         attrs = dict(node.attrs)
         group = 2 + attrs.pop("slots")
         *rest, state = node.inputs
-        written = tuple(value for index, value in enumerate(rest) if index % group != 1)
-        return [KernelRequest("optimize", self.name, (state, *rest), written, {**attrs, "group": group})]
+        return [KernelRequest("optimize", self.name, (state, *rest), self.written(node), {**attrs, "group": group})]
 
     def flops(self, node: Node) -> int:
         return self.cost * sum(size(value.shape, 1) for value in node.inputs[1:-1:2 + node.attrs["slots"]])
