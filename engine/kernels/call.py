@@ -26,11 +26,13 @@ class Call:
     args: np.ndarray
     chunks: int
     label: str = ""
+    flops: int = 0
+    """Floating-point operations that contractions really do, the lanes and rows that fill up a tile included."""
 
 
-def call(entry: int, args: Sequence[int | float], chunks: int, label: str = "") -> Call:
+def call(entry: int, args: Sequence[int | float], chunks: int, label: str = "", flops: int = 0) -> Call:
     """A call with these arguments; floats travel as the bits of a double."""
     packed = [
         struct.unpack("<q", struct.pack("<d", value))[0] if isinstance(value, float) else int(value) for value in args
     ]
-    return Call(entry, np.array(packed, dtype=np.int64), chunks, label)
+    return Call(entry, np.array(packed, dtype=np.int64), chunks, label, flops)

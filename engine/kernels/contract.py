@@ -93,7 +93,17 @@ def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, labe
     for loop in loops:
         args += [loop.count, loop.a, loop.b, loop.c, loop.bias]
     entry = kernel(chosen, bool(bias), body, split_loop if view.split < 2**62 else -1)
-    return call(entry, args, outer * row_blocks * column_blocks, label)
+    return call(entry, args, outer * row_blocks * column_blocks, label, _flops(view, chosen, here.lanes))
+
+
+def _flops(view: Contraction, chosen: Tile, lanes: int) -> int:
+    """What whole tiles and whole vectors take."""
+    rows = ceiling(view.rows, chosen.rows) * chosen.rows
+    columns = ceiling(view.columns, lanes) * lanes
+    rounds, length = prod(loop.count for loop in view.outer), view.reduce[0].count
+    if view.split < 2**62:
+        rounds, length = rounds // view.outer[0].count, view.split
+    return 2 * rounds * rows * columns * length * view.reduce[1].count * view.reduce[2].count
 
 
 @cache

@@ -105,7 +105,13 @@ def _call(view: View, x: Buffer, kernel: Buffer, y: Buffer, label: str) -> Call:
     per_chunk = max(1, CHUNK // (view.columns * c))
     starts = [x.address + 4 * view.offset_x, kernel.address + 4 * view.offset_kernel, y.address + 4 * view.offset_y]
     args = [*starts, lines, per_chunk, view.lines, view.columns, c, *view.taps, *view.x, *view.kernel, *view.y]
-    return call(_kernel(pixels, c < host().lanes), args, -(-lines // per_chunk), label)
+    work = lines * -(-view.columns // pixels) * pixels * prod(view.taps)
+    return call(_kernel(pixels, c < host().lanes), args, -(-lines // per_chunk), label, _flops(work, c))
+
+
+def _flops(positions: int, channels: int) -> int:
+    """What whole vectors take for so many pixels and taps."""
+    return 2 * positions * -(-channels // host().lanes) * host().lanes
 
 
 @cache
@@ -168,7 +174,8 @@ def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, stri
         if vectors:
             args = [*(buffer.address + 4 * first for buffer in (x, g, target)), vectors, rest, *sizes]
             count = parts * prod(groups) * vectors
-            calls.append(call(_taps(rows, columns, rest > 0), args, count, "depthwise backward_kernel"))
+            flops = _flops(n * oh * ow * kh * kw, vectors * lanes)
+            calls.append(call(_taps(rows, columns, rest > 0), args, count, "depthwise backward_kernel", flops))
     return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, kh * kw * c, parts)]
 
 

@@ -6,6 +6,7 @@ import ctypes
 import importlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -101,7 +102,7 @@ class Session:
     def run(self, batch: int, steps: int = 1) -> int:
         """Run `steps` steps of `batch` examples as the state says; returns how many were done before a stop."""
         if batch not in self._streams:
-            self._streams[batch] = Stream(self._bind(batch), self.state, self.workers.threads)
+            self._streams[batch] = Stream(self.bind(batch), self.state, self.workers.threads)
         self.state[run_state.BATCH] = batch
         return self.workers.run(self._streams[batch], steps)
 
@@ -150,12 +151,13 @@ class Session:
             value = node.inputs[node.op.views[node.outputs.index(value)]]
         return value
 
-    def _bind(self, batch: int) -> list[Call]:
+    def bind(self, batch: int) -> list[Call]:
+        """The calls of one step, in order. Running them by hand is for looking at them one by one."""
         calls: list[Call] = []
         for request, node in self.plan.requests:
             family = importlib.import_module(f"engine.kernels.{request.family}")
             reads = [self._buffer(value, batch) for value in request.reads]
             writes = [self._buffer(value, batch) for value in request.writes]
             bound = family.bind(request, reads, writes)
-            calls += [Call(call.entry, call.args, call.chunks, f"{node.origin}:{call.label}") for call in bound]
+            calls += [replace(call, label=f"{node.origin}:{call.label}") for call in bound]
         return calls
