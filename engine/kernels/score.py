@@ -62,11 +62,12 @@ def in_top_k(args, begin, end):  # type: ignore[no-untyped-def]
         label, larger = labels[row], 0
         hit = np.float32(0.0)
         if 0 <= label < width:
-            own = scores[row, label]
+            own, finite = scores[row, label], True
             for column in range(width):
+                finite = finite and isfinite(scores[row, column])
                 if scores[row, column] > own:
                     larger += 1
-            if larger < args[6] and isfinite(own):
+            if finite and larger < args[6]:
                 hit = np.float32(1.0)
         out[row] = hit
 
@@ -85,13 +86,13 @@ def one_hot(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def histogram(args, begin, end):  # type: ignore[no-untyped-def]
-    """Example by example, all thresholds of a chunk at a time.
+    """Example by example, all thresholds of a chunk at a time, in double precision: a float32 stops counting at 2^24.
 
     args: examples, thresholds, scores, labels, weights, result (4, thresholds).
     """
     count, thresholds = args[0], args[1]
     scores, labels, weights = floats(args[2], (count,)), floats(args[3], (count,)), floats(args[4], (count,))
-    cuts = np.empty(COLUMNS, np.float32)
+    cuts, counts = np.empty(COLUMNS, np.float32), np.empty((4, COLUMNS), np.float64)
     for chunk in range(begin, end):
         first = chunk * COLUMNS
         width = min(COLUMNS, thresholds - first)
@@ -101,14 +102,12 @@ def histogram(args, begin, end):  # type: ignore[no-untyped-def]
             cuts[0] = -EDGE
         if first + width == thresholds:
             cuts[width - 1] = 1.0 + EDGE
-        for cell in range(4):
-            floats(args[5] + 4 * (cell * thresholds + first), (width,))[:] = np.float32(0.0)
+        counts[:] = 0.0
         for example in range(count):
-            score, weight = scores[example], weights[example]
-            above = 0 if labels[example] > 0 else 1
-            below = 3 if labels[example] > 0 else 2
-            over = floats(args[5] + 4 * (above * thresholds + first), (width,))
-            under = floats(args[5] + 4 * (below * thresholds + first), (width,))
+            score, weight = scores[example], np.float64(weights[example])
+            over, under = counts[0 if labels[example] > 0 else 1], counts[3 if labels[example] > 0 else 2]
             for column in range(width):
-                over[column] += weight if score > cuts[column] else np.float32(0.0)
-                under[column] += np.float32(0.0) if score > cuts[column] else weight
+                over[column] += weight if score > cuts[column] else 0.0
+                under[column] += 0.0 if score > cuts[column] else weight
+        for cell in range(4):
+            floats(args[5] + 4 * (cell * thresholds + first), (width,))[:] = counts[cell, :width]

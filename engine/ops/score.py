@@ -39,7 +39,7 @@ class ArgMax(Score):
 
 @op("in_top_k")
 class InTopK(Score):
-    """1.0 where fewer than k scores are larger than the label's, which must be finite; else 0.0, as TensorFlow."""
+    """1.0 where all scores are finite and fewer than k are larger than the label's; else 0.0, as TensorFlow."""
 
     samples = (Sample(((6, 9), (6,)), {"k": 1}, dtypes=("float32", "int32"), integers={1: 9}, differentiable=()),
                Sample(((6, 9), (6,)), {"k": 4}, dtypes=("float32", "int32"), integers={1: 9}, differentiable=()))
@@ -55,7 +55,7 @@ class InTopK(Score):
         scores, labels = arrays
         inside = (labels >= 0) & (labels < scores.shape[-1])
         own = np.take_along_axis(scores, np.where(inside, labels, 0)[..., None], -1)
-        return (((scores > own).sum(-1) < k) & np.isfinite(own[..., 0]) & inside).astype(scores.dtype),
+        return (((scores > own).sum(-1) < k) & np.isfinite(scores).all(-1) & inside).astype(scores.dtype),
 
     def lower(self, node: Node) -> list[KernelRequest]:
         return [KernelRequest("score", "in_top_k", node.inputs, node.outputs, node.attrs)]
