@@ -1,4 +1,8 @@
-"""Sums, means and maxima. Long sums over the leading dimension are cut into parts and folded in a fixed tree."""
+"""Sums, means and maxima.
+
+Long sums over the leading dimension are cut into parts and folded in a fixed tree. Others never are, so that what is
+summed for one example has the same bits however many examples there are.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,17 @@ COLUMN_BLOCK = 256
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
     """Views the input as (outer, reduced, inner) for every run of neighbouring axes, from the last run to the first."""
-    (x,), (out, partial) = reads, writes
+    (x,), out = reads, writes[0]
     axes, shape = request.attrs["axes"], x.shape
     runs = _runs(axes, shape)
     if len(runs) > 1:
-        return _several(request, x, out, partial, runs)
+        return _several(request, x, out, runs)
     outer, reduced, inner = _view(shape, runs[0] if runs else (0, 0))
-    return _calls(
-        request.function, x.address, out.address, partial.address, outer, reduced, inner, scale=_scale(request, shape)
-    )
+    parts = row_parts(reduced) if len(writes) > 1 else 1
+    scale = _scale(request, shape)
+    if parts > 1:
+        return _parted(request.function, x.address, writes[1].address, out.address, reduced, inner, parts, scale)
+    return [_call(request.function, x.address, out.address, outer, reduced, inner, scale)]
 
 
 def _scale(request: KernelRequest, shape: tuple[int, ...]) -> float:
@@ -48,12 +54,8 @@ def _view(shape: tuple[int, ...], run: tuple[int, int]) -> tuple[int, int, int]:
     return prod(shape[: run[0]]), prod(shape[run[0]: run[1]]), prod(shape[run[1]:])
 
 
-def _several(
-    request: KernelRequest, x: Buffer, out: Buffer, partial: Buffer, runs: list[tuple[int, int]]
-) -> list[Call]:
-    """Axes that are not neighbours, as (0, 2) of three: the output is small enough to take one line of the input at
-    a time.
-    """
+def _several(request: KernelRequest, x: Buffer, out: Buffer, runs: list[tuple[int, int]]) -> list[Call]:
+    """Axes that are not neighbours, as (0, 2) of three: element by element of the result."""
     strides = [prod(x.shape[axis + 1:]) for axis in range(len(x.shape))]
     reduced = [axis for axis in range(len(x.shape)) if axis in request.attrs["axes"]]
     kept = [axis for axis in range(len(x.shape)) if axis not in reduced]
@@ -64,30 +66,22 @@ def _several(
     return [call(scattered.address, args, -(-prod(out.shape) // 64), request.function)]
 
 
-def _calls(
-    kind: str, x: int, out: int, partial: int, outer: int, reduced: int, inner: int, *, scale: float
+def _parted(
+    kind: str, x: int, partial: int, out: int, reduced: int, inner: int, parts: int, scale: float
 ) -> list[Call]:
+    blocks, length = -(-inner // COLUMN_BLOCK), -(-reduced // parts)
+    args = [x, partial, reduced, inner, length, parts, blocks, scale, 0]
+    return [call(lines.address, args, parts * blocks, kind), elementwise.fold(partial, out, inner, parts)]
+
+
+def _call(kind: str, x: int, out: int, outer: int, reduced: int, inner: int, scale: float) -> Call:
     maximum = 1 if kind == "max" else 0
-    if outer == 1 and not maximum and row_parts(reduced) > 1:
-        parts = row_parts(reduced)
-        length = -(-reduced // parts)
-        blocks = -(-inner // COLUMN_BLOCK)
-        calls = [
-            call(lines.address, [x, partial, reduced, inner, length, parts, blocks, scale, 0], parts * blocks, kind)
-        ]
-        return [*calls, elementwise.fold(partial, out, inner, parts)]
     if inner == 1:
         per_chunk = max(1, 4096 // max(1, reduced))
-        return [call(rows.address, [x, out, outer, reduced, per_chunk, scale, maximum], -(-outer // per_chunk), kind)]
+        return call(rows.address, [x, out, outer, reduced, per_chunk, scale, maximum], -(-outer // per_chunk), kind)
     blocks = -(-inner // COLUMN_BLOCK)
-    return [
-        call(
-            lines.address,
-            [x, out, outer * reduced, inner, reduced, outer, blocks, scale, maximum],
-            outer * blocks,
-            kind,
-        )
-    ]
+    args = [x, out, outer * reduced, inner, reduced, outer, blocks, scale, maximum]
+    return call(lines.address, args, outer * blocks, kind)
 
 
 @compute_kernel

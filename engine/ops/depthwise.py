@@ -115,7 +115,7 @@ class DepthwiseBackwardData(Op):
             return [*surrounding, KernelRequest("depthwise", "backward_data", (x, kernel), (dx,), attrs)]
         apart = scratch((*dx.shape, multiplier))
         return [*surrounding, KernelRequest("depthwise", "backward_data", (x, kernel), (apart,), attrs),
-                KernelRequest("reduce", "sum", (apart,), (dx, scratch((8,))), {"axes": (4,)})]
+                KernelRequest("reduce", "sum", (apart,), (dx,), {"axes": (4,)})]
 
     def flops(self, node: Node) -> int:
         return 2 * size((*node.inputs[1].shape[:2], *node.inputs[0].shape), 1)

@@ -34,9 +34,10 @@ class Reduction(Op):
         return (Type(shape, x.dtype),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        attrs = {"axes": tuple(sorted(node.attrs["axes"]))}
-        partial = scratch((8, *node.outputs[0].shape))
-        return [KernelRequest("reduce", self.function, node.inputs, (*node.outputs, partial), attrs)]
+        axes = tuple(sorted(node.attrs["axes"]))
+        parted = self.function != "max" and axes[:1] == (0,)
+        partial = (scratch((8, *node.outputs[0].shape)),) if parted else ()
+        return [KernelRequest("reduce", self.function, node.inputs, (*node.outputs, *partial), {"axes": axes})]
 
     def flops(self, node: Node) -> int:
         return size(node.inputs[0].shape, 1)
