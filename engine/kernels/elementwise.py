@@ -1,7 +1,7 @@
 """Elementwise chains: one pass over memory for a whole body of scalar expressions, with numpy's broadcasting.
 
-Dimensions that lie contiguous in every operand are merged; what remains are at most three outer loops and a line of
-columns, along which an operand is either contiguous or one value.
+Dimensions that lie contiguous in every operand are merged; what remains are outer loops, usually three at most, and a
+line of columns, along which an operand is either contiguous or one value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from engine.codegen import objects
 from engine.codegen.builder import Code, Index
 from engine.codegen.host import host
 from engine.codegen.scalar import ScalarMath, Vector
-from engine.errors import CompileError
 from engine.expressions import Body, evaluate
 from engine.kernels.call import Buffer, Call, call
 from engine.lowering.request import KernelRequest
@@ -25,7 +24,9 @@ LINE = 4096
 """Columns to a line where everything is contiguous."""
 CHUNK = 8192
 """Elements to aim at in one chunk."""
-OUT, COLUMNS, ROWS, ROWS_PER_CHUNK, TOTAL, SECOND, THIRD, OPERANDS = range(8)
+LEVELS = 3
+"""Outer loops of a kernel, at least: with fewer, the first ones have one round."""
+OUT, COLUMNS, ROWS, ROWS_PER_CHUNK, TOTAL, COUNTS = range(6)
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
@@ -49,19 +50,17 @@ def chain(body: Body, inputs: Sequence[Buffer], out: Buffer) -> Call:
     lead: tuple[int, ...]
     outer: list[tuple[int, ...]]
     if len(shape) == 1:
-        columns, lead = LINE, (1, 1, -(-shape[0] // LINE))
-        outer = [(0, 0, LINE * stride[0]) for stride in strides]
-    elif len(shape) <= 4:
-        missing = 4 - len(shape)
+        columns, lead = LINE, (1,) * (LEVELS - 1) + (-(-shape[0] // LINE),)
+        outer = [(0,) * (LEVELS - 1) + (LINE * stride[0],) for stride in strides]
+    else:
+        missing = max(0, LEVELS + 1 - len(shape))
         columns, lead = shape[-1], (1,) * missing + shape[:-1]
         outer = [(0,) * missing + stride[:-1] for stride in strides]
-    else:
-        raise CompileError(f"expected at most 4 dimensions after merging, received {shape}")
     rows, per_chunk = prod(lead), max(1, CHUNK // max(columns, 1))
-    args: list[int | float] = [out.address, columns, rows, per_chunk, prod(shape), lead[1], lead[2]]
+    args: list[int | float] = [out.address, columns, rows, per_chunk, prod(shape), *lead[1:]]
     for buffer, stride in zip(inputs, outer, strict=True):
         args += [buffer.address, *stride]
-    entry = _kernel(body, tuple(buffer.dtype for buffer in inputs), along, out.dtype)
+    entry = _kernel(body, tuple(buffer.dtype for buffer in inputs), along, out.dtype, len(lead))
     return call(entry, args, -(-rows // per_chunk), "fused" if len(body) > 1 else body[0][0] if body else "copy")
 
 
@@ -114,23 +113,33 @@ def _strides(operand: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...
 
 
 @cache
-def _kernel(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str) -> int:
-    return objects.load("elementwise", source(body, dtypes, along, out_dtype))
+def _kernel(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str, levels: int) -> int:
+    return objects.load("elementwise", source(body, dtypes, along, out_dtype, levels))
 
 
-def source(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str) -> str:
+def source(
+    body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str, levels: int = LEVELS
+) -> str:
     """The kernel's LLVM IR for operands of these types, contiguous (1) or constant (0) along a line."""
     code = Code("elementwise", host().lanes)
     m = ScalarMath(code)
     out, columns, rows = code.pointer(OUT), code.arg(COLUMNS), code.arg(ROWS)
-    second, third, per_chunk, total = code.arg(SECOND), code.arg(THIRD), code.arg(ROWS_PER_CHUNK), code.arg(TOTAL)
-    pointers = [code.pointer(OPERANDS + 4 * index) for index in range(len(dtypes))]
+    per_chunk, total = code.arg(ROWS_PER_CHUNK), code.arg(TOTAL)
+    counts = [code.arg(COUNTS + level) for level in range(levels - 1)]
+    starts = [COUNTS + levels - 1 + (levels + 1) * operand for operand in range(len(dtypes))]
+    pointers = [code.pointer(start) for start in starts]
     with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(rows)) as row:
-        at = (row.index // third // second, row.index // third % second, row.index % third)
+        at, rest = [], row.index
+        for count in reversed(counts):
+            at.append(rest % count)
+            rest = rest // count
+        at.append(rest)
         lines = []
-        for operand, (pointer, dtype) in enumerate(zip(pointers, dtypes, strict=True)):
-            steps = [at[level] * code.arg(OPERANDS + 4 * operand + 1 + level) for level in range(3)]
-            lines.append(code.at(pointer, steps[0] + steps[1] + steps[2], dtype))
+        for first, pointer, dtype in zip(starts, pointers, dtypes, strict=True):
+            offset = code.index(0)
+            for level, index in enumerate(reversed(at)):
+                offset = offset + index * code.arg(first + 1 + level)
+            lines.append(code.at(pointer, offset, dtype))
         start = row.index * columns
         target = code.at(out, start, out_dtype)
         count = columns.minimum(total - start)

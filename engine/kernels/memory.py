@@ -87,6 +87,8 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
             merged[-1] = (last[0] * count, a, b)
         else:
             merged.append((count, a, b))
+    if len(merged) > 4:
+        raise CompileError(f"{label}: expected at most 4 dimensions after merging, received {shape}")
     merged = [(1, 0, 0)] * (4 - len(merged)) + merged
     count, a, b = merged[-1]
     args = [source_.address + source * width, target_.address + target * width, width]
