@@ -17,11 +17,12 @@ import numpy as np
 from engine import ENGINE_VERSION, checkpoint, formats, random
 from engine.callbacks.base import Action
 from engine.callbacks.monitor import direction, improves
+from engine.callbacks.terminate_on_nan import TerminateOnNaN
 from engine.checkpoint import Origin, TrainingState
 from engine.data.dataset import Dataset
 from engine.data.prepare import Prepared, prepare
 from engine.definition.job import JobSpec
-from engine.diagnose import first_not_finite
+from engine.diagnose import Start, began
 from engine.errors import NumericsError
 from engine.formats import Metadata
 from engine.programs import TARGET, WEIGHT, Pipeline, Stored, evaluate_program, train_program
@@ -88,6 +89,7 @@ class _Training:
         self.callbacks = [callback.start(self.options.directions()) for callback in self.options.callbacks]
         self.totals = Totals(self.train.program)
         self.remembered: dict[str, Arrays] = {}
+        self.watched: Start | None = None
         self.history: list[Mapping[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self.step = self.epoch = self.batches_done = 0
@@ -296,25 +298,23 @@ class _Training:
 
     # NaN
 
-    def _watch(self) -> tuple[Arrays, int, int] | None:
+    def _watch(self) -> Start | None:
         """What is needed to go back to the epoch's start, if a callback may ask where a NaN came from."""
-        if not any(type(callback).type_name == "TerminateOnNaN" for callback in self.options.callbacks):  # type: ignore[attr-defined]
+        if not any(isinstance(callback, TerminateOnNaN) for callback in self.options.callbacks):
             return None
-        return copied({**self.weights, **self.slots}), self.step, self.batches_done
+        start = Start(copied({**self.weights, **self.slots}), self.step, self.batches_done, self.epoch + 1,
+                      self.train.rows)
+        return start if start.finite or self.watched is None else self.watched
 
     def _refuse(self, action: Action, records: Any) -> None:
         """Repeat the epoch up to the step that failed, and name the node. Always raises NumericsError."""
         node = None
         if self.watched is not None and records is not None:
-            saved, step, done = self.watched
             bad = self.step - len(records) + int(np.flatnonzero(~np.isfinite(records[:, 0]))[0])
-            for name, array in {**self.weights, **self.slots}.items():
-                array[...] = saved[name]
-            self.train.begin(self.train.rows, done=done, epoch=self.epoch + 1)
-            while step < bad:
-                _, sizes = self.train.advance(bad - step, step=step, rates=self._rates)
-                step += len(sizes)
-            node = first_not_finite(self.train, step=step, rates=self._rates)
+            try:
+                node = began(self.train, self.watched, bad, rates=self._rates, stop=lambda: bool(self.should_stop()))
+            except MemoryError:  # a plan that keeps every value needs more than training did
+                self.reporter.log("warning", "not enough memory to look for the node in which it began", {})
         raise NumericsError(f"{action.message}" + (f"; it began in {node}" if node else ""), node=node)
 
     # Evaluation

@@ -189,8 +189,6 @@ def _prepared(b: GraphBuilder, x: Value, name: str, model: Model, pipeline: Pipe
 def augment(b: GraphBuilder, x: Value, augmentation: Augmentation, place: int) -> Value:
     """The op of the augmentation's own name with its options; `place` is its position in the list."""
     options = write(augmentation)
-
-
     return b.op(snake_case(options.pop("type")), x, place=place, **options)
 
 
@@ -210,12 +208,16 @@ def _clipped(b: GraphBuilder, grads: list[Value], optimizer: Optimizer) -> list[
     if optimizer.clipvalue is not None:
         grads = [b.op("clip", grad, low=-optimizer.clipvalue, high=optimizer.clipvalue) for grad in grads]
     elif optimizer.clipnorm is not None:
-        grads = [_scaled_down(b, grad, _square_sum(b, grad), optimizer.clipnorm) for grad in grads]
+        grads = [b.op("multiply", grad, _share(b, b.op("sqrt", _square_sum(b, grad)), optimizer.clipnorm))
+                 for grad in grads]
     elif optimizer.global_clipnorm is not None:
         total = _square_sum(b, grads[0])
         for grad in grads[1:]:
             total = b.op("add", total, _square_sum(b, grad))
-        grads = [_scaled_down(b, grad, total, optimizer.global_clipnorm) for grad in grads]
+        length = b.op("sqrt", total)
+        # length - length is 0, or NaN where the length is beyond float32: then all gradients are NaN, as in Keras.
+        share = b.op("add", _share(b, length, optimizer.global_clipnorm), b.op("subtract", length, length))
+        grads = [b.op("multiply", grad, share) for grad in grads]
     b.origin = ""
     return grads
 
@@ -224,10 +226,9 @@ def _square_sum(b: GraphBuilder, grad: Value) -> Value:
     return b.op("reduce_sum", b.op("square", grad), axes=tuple(range(len(grad.shape))))
 
 
-def _scaled_down(b: GraphBuilder, grad: Value, square_sum: Value, norm: float) -> Value:
-    """grad * norm / max(|grad|, norm)."""
-    limit = b.op("maximum", b.op("sqrt", square_sum), b.constant(norm))
-    return b.op("multiply", grad, b.op("divide", b.constant(norm), limit))
+def _share(b: GraphBuilder, length: Value, norm: float) -> Value:
+    """What a gradient of this length is multiplied with to be no longer than `norm`."""
+    return b.op("divide", b.constant(norm), b.op("maximum", length, b.constant(norm)))
 
 
 def _update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], weights: list[Value],

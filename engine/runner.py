@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 CALL_SECONDS = 0.08
 """A native call is meant to take so long: short enough to stop within, long enough to cost nothing."""
 MOST_STEPS = 4096
+RECORD_BYTES = 4 << 20
+"""What the records of one native call may take: a metric may have tens of thousands of sums."""
 
 
 class Runner:
@@ -31,8 +33,10 @@ class Runner:
         self.batch = batch
         self.plan = plan or compile_plan(program.graph, batch)
         self.session = Session(self.plan, parameters, tables, workers, seed=seed)
-        self._records = np.zeros((MOST_STEPS, max(1, program.width)), np.float32)
-        self._rates = np.zeros(MOST_STEPS, np.float32)
+        width = max(1, program.width)
+        self._most = max(1, min(MOST_STEPS, RECORD_BYTES // (4 * width)))
+        self._records = np.zeros((self._most, width), np.float32)
+        self._rates = np.zeros(self._most, np.float32)
         self._order: Array = np.zeros(0, np.int64)
         self._seconds_per_step: float | None = None
         state = self.session.state
@@ -93,7 +97,7 @@ class Runner:
         """Steps that fit a native call; one as long as nothing was measured, since the first one also compiles."""
         if self._seconds_per_step is None:
             return 1
-        return int(max(1, min(MOST_STEPS, CALL_SECONDS / max(self._seconds_per_step, 1e-7))))
+        return int(max(1, min(self._most, CALL_SECONDS / max(self._seconds_per_step, 1e-7))))
 
 
 class Totals:
