@@ -11,6 +11,7 @@ EngineError
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -71,8 +72,8 @@ def show(value: object, limit: int = 60) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for a misspelt name, or nothing."""
-    lowered = {candidate.lower(): candidate for candidate in known}
+    """`; did you mean 'x'?` for a misspelt name, or nothing. Of very many known names only the first are tried."""
+    lowered = {candidate.lower(): candidate for candidate in itertools.islice(known, 1000)}
     close = difflib.get_close_matches(name[:80].lower(), lowered, n=1)
     return f"; did you mean {lowered[close[0]]!r}?" if close else ""
 

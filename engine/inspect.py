@@ -13,47 +13,60 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.definition.model import Model
+from engine.errors import DefinitionError, Fault
 from engine.graph.build import forward_graph
 from engine.graph.ir import Graph, Node, Value
 from engine.graph.text import names
-from engine.layers.base import Variable
+from engine.layers.base import Variable, type_name
 from engine.lowering.plan import Plan, compile_plan
 from engine.nominal import SLOTS, training_graph
 from engine.types import Batch, Type, open_shape, size_bytes
 
 Stage = Literal["forward", "training", "plan"]
 
+PLANNED_NODES = 5_000
+"""Planning takes more than linear time, and a model of thousands of layers may not keep a request for minutes."""
+
 
 def summary(model: Model, batch_size: int = 32) -> dict[str, Any]:
     """Shapes, parameters and FLOPs of every layer, and the bytes planned for batches of `batch_size` examples."""
     graph, net = forward_graph(model)
     training = training_graph(model)
+    planned = len(training.nodes) <= PLANNED_NODES
     flops = Counter({node.name: 0 for node in model.layers})
     for node in graph.nodes:
         flops[node.origin] += node.op.flops(node)
     return {
         "inputs": {name: _describe(model.types[name]) for name in model.inputs},
         "outputs": {name: {"layer": layer, **_describe(model.types[layer])} for name, layer in model.outputs.items()},
-        "layers": [{"name": node.name, "type": type(node.layer).type_name, "inputs": list(node.inputs),
+        "layers": [{"name": node.name, "type": type_name(node.layer), "inputs": list(node.inputs),
                     "output_shape": open_shape(model.types[node.name].shape), "trainable": node.trainable,
                     "parameters": parameters, "flops": flops[node.name]}
                    for node, parameters in zip(model.layers, _per_layer(model, net.variables), strict=True)],
         "parameters": _count(net.variables),
         "flops": {"forward": sum(flops.values()),
                   "training_step": sum(node.op.flops(node) for node in training.nodes)},
-        "memory_bytes": {"inference": _planned_bytes(graph, net.variables, batch_size, copies=0),
-                         "training": _planned_bytes(training, net.variables, batch_size, copies=SLOTS)},
-        "warnings": [],
+        "memory_bytes": {"inference": _memory_bytes(graph, net.variables, batch_size, planned, copies=0),
+                         "training": _memory_bytes(training, net.variables, batch_size, planned, copies=SLOTS)},
+        "warnings": [] if planned else [f"memory_bytes is estimated: a training graph of {len(training.nodes)} nodes "
+                                        f"is above the {PLANNED_NODES} that are planned here"],
     }
 
 
 def graph(model: Model, stage: Stage = "forward", batch_size: int = 32) -> dict[str, Any]:
-    """Nodes and edges: of the forward graph, of the differentiated one, or of the plan for `batch_size` examples."""
+    """Nodes and edges: of the forward graph, of the differentiated one, or of the plan for `batch_size` examples.
+
+    Raises DefinitionError for the plan of a graph of more than `PLANNED_NODES` nodes.
+    """
     if stage == "forward":
         return _graph_json(forward_graph(model)[0])
     if stage == "training":
         return _graph_json(training_graph(model))
-    return _plan_json(compile_plan(training_graph(model), batch_size))
+    training = training_graph(model)
+    if len(training.nodes) > PLANNED_NODES:
+        raise DefinitionError([Fault("", f"expected a graph of at most {PLANNED_NODES} nodes for a plan, "
+                                         f"received {len(training.nodes)}")])
+    return _plan_json(compile_plan(training, batch_size))
 
 
 def _describe(type: Type) -> dict[str, Any]:
@@ -73,12 +86,24 @@ def _count(variables: list[Variable]) -> dict[str, int]:
     return {"total": total, "trainable": trainable, "non_trainable": total - trainable}
 
 
-def _planned_bytes(graph: Graph, variables: list[Variable], batch_size: int, *, copies: int) -> int:
-    """The arena, the fed examples, the variables, and what the optimizer keeps for each trainable one."""
-    arena = compile_plan(graph, batch_size).allocation.arena_bytes
+def _memory_bytes(graph: Graph, variables: list[Variable], batch_size: int, planned: bool, *, copies: int) -> int:
+    """What is alive at once, the fed examples, the variables, and what the optimizer keeps for each trainable one."""
+    alive = compile_plan(graph, batch_size).allocation.arena_bytes if planned else _peak_bytes(graph, batch_size)
     fed = sum(size_bytes(value.type, batch_size) for value in graph.inputs)
     kept = sum(4 * math.prod(variable.shape) * (1 + copies * variable.trainable) for variable in variables)
-    return arena + fed + kept
+    return alive + fed + kept
+
+
+def _peak_bytes(graph: Graph, batch_size: int) -> int:
+    """The most bytes that live at any node, each value from its node to its last reader or to the end."""
+    last = {value: position for position, node in enumerate(graph.nodes) for value in node.inputs}
+    last.update(dict.fromkeys(graph.outputs.values(), len(graph.nodes)))
+    change = np.zeros(len(graph.nodes) + 2, np.int64)
+    for position, node in enumerate(graph.nodes):
+        for value in node.outputs:
+            change[position] += size_bytes(value.type, batch_size)
+            change[last.get(value, position) + 1] -= size_bytes(value.type, batch_size)
+    return int(np.cumsum(change).max())
 
 
 # Graphs as JSON -------------------------------------------------------------------------------------------------------
@@ -117,7 +142,8 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
             source = value
             while source not in writers and source in views:
                 source = views[source]
-            edges.append({"from": writers.get(source, named.get(source, at)), "to": at, "shape": open_shape(value.shape)})
+            origin = writers.get(source, named.get(source, at))
+            edges.append({"from": origin, "to": at, "shape": open_shape(value.shape)})
         writers.update(dict.fromkeys(request.writes, at))
         blocks = [plan.allocation.blocks[value] for value in request.writes if value in plan.allocation.blocks]
         last = position + 1 == len(plan.requests) or plan.requests[position + 1][1] is not node

@@ -88,7 +88,7 @@ def _read_layer(layer: DraftLayer, faults: Faults) -> Layer | None:
 
 def _references(draft: Draft, names: Sequence[str], faults: Faults) -> list[tuple[str, ...]]:
     """What each layer reads."""
-    known = {*names, *(entry.name for entry in draft.inputs)}
+    known = dict.fromkeys([*names, *(entry.name for entry in draft.inputs)])
     found: list[tuple[str, ...]] = []
     for index, layer in enumerate(draft.layers):
         if layer.inputs is not None:
@@ -105,7 +105,7 @@ def _references(draft: Draft, names: Sequence[str], faults: Faults) -> list[tupl
     return found
 
 
-def _require(reference: Reference, known: set[str], faults: Faults) -> None:
+def _require(reference: Reference, known: Mapping[str, None], faults: Faults) -> None:
     if reference.name not in known:
         faults.add(reference.pointer, "the name of an input or a layer",
                    f"{show(reference.name)}{nearest(reference.name, known)}")
@@ -115,7 +115,7 @@ def _outputs(draft: Draft, names: Sequence[str], faults: Faults) -> dict[str, st
     """Outputs by name: those written, or the last layer's."""
     if draft.outputs is None:
         return {names[-1]: names[-1]} if names else {}
-    known = set(names)
+    known = dict.fromkeys(names)
     for _, reference in draft.outputs:
         if reference.name not in known:
             faults.add(reference.pointer, "the name of a layer",

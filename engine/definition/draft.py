@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from engine.definition.limits import MAXIMUM_RANK
 from engine.errors import Fault
-from engine.options import Mismatch, Reader, integer, sequence, several, text
+from engine.options import MAXIMUM_FAULTS, Mismatch, Reader, integer, sequence, several, text
 
 shape = sequence(integer(minimum=1), maximum=MAXIMUM_RANK)
 _text = text()
@@ -80,8 +80,14 @@ class Faults:
         self.found: list[Fault] = []
 
     def add(self, pointer: str, expected: str, received: str) -> None:
-        """Note one fault."""
-        self.found.append(Fault(pointer, f"expected {expected}, received {received}"))
+        """Note one fault. Raises Mismatch when there are enough of them."""
+        self.extend([Fault(pointer, f"expected {expected}, received {received}")])
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Note several faults. Raises Mismatch when there are enough of them."""
+        self.found += faults
+        if len(self.found) >= MAXIMUM_FAULTS:
+            self.stop()
 
     def missing(self, pointer: str, expected: str) -> None:
         """Note that something was left out, unless something at this place is at fault already."""
@@ -93,7 +99,7 @@ class Faults:
         try:
             return reader(value, pointer)
         except Mismatch as mismatch:
-            self.found += mismatch.faults
+            self.extend(mismatch.faults)
             return default
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +114,7 @@ class _Job:
             pointer = fault.pointer
             if pointer.count("/") > 1 and pointer.split("/")[2] in borrowed:
                 pointer = pointer.replace("/training", "/model/compile_config", 1)
-            self.faults.found.append(Fault(pointer, fault.detail))
+            self.faults.extend([Fault(pointer, fault.detail)])
         return read
 
     def _data(self, options: TrainingOptions | None) -> Any:
@@ -124,7 +125,7 @@ class _Job:
         try:
             return columns.resolve(self.document.get("data"), self.schema, "/data", wants)
         except DefinitionError as error:
-            self.faults.found += error.faults
+            self.faults.extend(error.faults)
             return None
 
     def _feeds(self, draft: Draft, plan: DataPlan) -> dict[str, str]:
@@ -169,14 +170,17 @@ class _Job:
                 metrics[output] = check_metrics(model, output, listed, target, at, faults)
             elif isinstance(options.metrics, Mapping):
                 faults.add(at, "the name of an output that has a loss", show(output))
-        several = len(model.outputs) > 1
-        return Training(
+        training = Training(
             epochs=options.epochs, batch_size=options.batch_size, steps_per_epoch=options.steps_per_epoch,
             validation_steps=options.validation_steps, optimizer=options.optimizer, losses=losses,
             loss_weights={output: weights.get(output, 1.0) for output in losses},
             metrics={output: metrics.get(output, ()) for output in losses}, callbacks=options.callbacks,
             seed=options.seed, shuffle=options.shuffle, class_weight=self._class_weight(options, plan),
-            several_outputs=several)
+            several_outputs=len(model.outputs) > 1)
+        names = Counter(training.log_names(validation=True))
+        if again := [name for name, count in names.items() if count > 1]:
+            faults.add("/training/metrics", "metrics whose names in the logs differ", f"{show(again[0])} twice")
+        return training
 
     def _class_weight(self, options: TrainingOptions, plan: DataPlan) -> Mapping[str, float] | None:
         """Weights by the classes' names; a class may also be given by its code."""
@@ -209,7 +213,7 @@ class _Job:
         scheduled = isinstance(training.optimizer.learning_rate, Schedule)
         for index, callback in enumerate(training.callbacks):
             at = pointer_to("/training/callbacks", index)
-            self.faults.found += callback.faults(logs, scheduled=scheduled, pointer=at)
+            self.faults.extend(callback.faults(logs, scheduled=scheduled, pointer=at))
 
 
 def _target(plan: DataPlan) -> Target:

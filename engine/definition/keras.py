@@ -11,7 +11,7 @@ from engine.definition import draft
 from engine.definition.draft import Draft, DraftInput, DraftLayer, Faults, Reference
 from engine.definition.limits import MAXIMUM_INPUTS, MAXIMUM_LAYERS
 from engine.definition.native import refuse_unknown
-from engine.errors import pointer_to, show
+from engine.errors import Fault, pointer_to, show
 from engine.options import Mismatch, Reader, boolean, sequence
 
 MODEL_FIELDS = ("module", "class_name", "config", "registered_name", "build_config", "compile_config")
@@ -120,7 +120,7 @@ class _Reader:
         except Mismatch as mismatch:
             for fault in mismatch.faults:
                 index = fault.pointer.removeprefix("/")
-                self.faults.found.append(type(fault)(pointer_to(at, int(index) + 1) if index else at, fault.detail))
+                self.faults.extend([Fault(pointer_to(at, int(index) + 1) if index else at, fault.detail)])
             return None
         return shape
 

@@ -32,7 +32,7 @@ def for_outputs(given: Any, model: Model, pointer: str, faults: Faults) -> dict[
 def check_loss(model: Model, places: Mapping[str, str], output: str, loss: Loss, target: Target, pointer: str,
                faults: Faults) -> bool:
     """Note a fault unless the output's shape is one that the loss can compare with the target."""
-    if target.kind != loss.wants and not (loss.wants == "classes" and _takes_numbers(loss)):
+    if target.kind not in loss.accepts:
         wanted = "classes" if loss.wants == "classes" else "numbers"
         received = f"a target of {target.classes} classes" if target.kind == "classes" else "a target of numbers"
         faults.add(pointer, f"a loss that fits the data's target ({type(loss).__name__} needs {wanted})", received)
@@ -52,11 +52,6 @@ def check_loss(model: Model, places: Mapping[str, str], output: str, loss: Loss,
         faults.add(pointer, f"an output of shape {_shape(expected[0])}, as {type(loss).__name__} has {because}",
                    _shape(shape))
     return False
-
-
-def _takes_numbers(loss: Loss) -> bool:
-    """Cross entropies of dense targets also take probabilities."""
-    return type(loss).__name__ != "SparseCategoricalCrossentropy"
 
 
 def _deciding(model: Model, output: str) -> LayerNode | None:

@@ -65,7 +65,7 @@ def _metric_list(value: Any, pointer: str) -> tuple[Any, ...]:
 
 
 _weights = mapping_of(_output, number(minimum=0), 1, MAXIMUM_OUTPUTS)
-_class_weights = mapping_of(text(1000), number(minimum=0), 1, 1_000_000)
+_class_weights = mapping_of(text(1000), number(minimum=0), 1, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,6 +126,11 @@ class Net:
         return value if activation is None else activation.build(self.b, value)
 
 
+def type_name(entry: object) -> str:
+    """The name under which an entry is registered."""
+    return str(type(entry).type_name)  # type: ignore[attr-defined]
+
+
 def text(shape: Shape) -> str:
     """A shape in an error message: (batch, 28, 28, 1)."""
     return f"({', '.join('batch' if isinstance(dim, Batch) else str(dim) for dim in shape)})"

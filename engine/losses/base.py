@@ -16,7 +16,9 @@ class Loss(ABC):
     """The options of a loss. Sample weights, class weights and the mean over the batch are the training step's."""
 
     wants: ClassVar[str]
-    """The kind of target: `classes` or `numeric`."""
+    """The kind of target that a column of integers is taken for: `classes` or `numeric`."""
+    accepts: ClassVar[tuple[str, ...]]
+    """The kinds of target that it can be computed from."""
 
     reduction: str = option(only("sum_over_batch_size", "a loss is the mean over the batch"),
                             default="sum_over_batch_size")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.graph.ir import GraphBuilder, Value
 from engine.losses.base import Loss
@@ -24,6 +24,7 @@ class Crossentropy(Loss):
     """
 
     wants = "classes"
+    accepts: ClassVar[tuple[str, ...]] = ("classes", "numeric")
 
     from_logits: bool = option(boolean, default=False)
     axis: int = option(last_axis, default=-1)
@@ -44,6 +45,8 @@ class SparseCategoricalCrossentropy(Crossentropy):
 
     Target: int32 (batch,). Output: (batch, classes).
     """
+
+    accepts = ("classes",)
 
     ignore_class: Any = option(only(None, "ignoring a class is not supported"), default=None)
 

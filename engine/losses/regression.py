@@ -16,6 +16,7 @@ class Regression(Loss):
     """A loss of target - output. Target and output: (batch, …), of one shape."""
 
     wants = "numeric"
+    accepts = ("numeric",)
 
     def difference(self, b: GraphBuilder, target: Value, output: Value) -> Value:
         """target - output."""
