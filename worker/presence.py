@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from typing import Any
 
 from celery import bootsteps
+from celery.worker import state
+from redis.exceptions import RedisError
 
 from store.repositories.workers import WorkerRepository
 from store.session import Database
+from worker.hearing import Hearing
 from worker.lease import UNREACHABLE
 
 BEAT_SECONDS = 5.0
@@ -24,6 +29,7 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timer: Any = None
+        self._hearing = Hearing()
 
     def start(self, consumer: Any) -> None:
         """Begin; the timer is the event loop's, no thread."""
@@ -40,6 +46,13 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
     def _beat(self, consumer: Any) -> None:
         _, queue, slots = consumer.app.stoker_presence
         self._write(consumer, lambda workers: workers.beat(consumer.hostname, queue, slots))
+        try:
+            waiting = int(consumer.connection.default_channel.client.llen(queue))
+        except (RedisError, OSError):
+            return  # Celery finds out itself, and connects again
+        if self._hearing.lost(waiting=waiting, busy=len(state.active_requests)):
+            log.error("messages wait and this idle worker takes none: it ends, so that another one is started")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _write(self, consumer: Any, write: Any) -> None:
         settings, _, _ = consumer.app.stoker_presence
