@@ -219,6 +219,7 @@ class _Training:
         logs["learning_rate"] = self._rate()
         self.epoch, self.batches_done = epoch, 0
         self.totals = Totals(self.train.program)
+        self._warn(epoch, logs)
         self.history.append({**logs, "epoch": epoch})
         self.reporter.metrics(Metrics("epoch", epoch, self.step, logs))
         for place, callback in enumerate(self.callbacks):
@@ -227,6 +228,17 @@ class _Training:
         every = self.spec.checkpoints.every_epochs
         if improved or (every and epoch % every == 0):
             self._checkpoint(best=improved)
+
+    def _warn(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Say once that the loss is lost: training goes on, as in Keras, but nobody should have to look for it."""
+        if np.isfinite(logs["loss"]) or any(not np.isfinite(before["loss"]) for before in self.history):
+            return
+        self.reporter.log(
+            "warning",
+            f"the loss of epoch {epoch} is {logs['loss']}: the learning rate may be too high, or the data not "
+            "scaled; the callback TerminateOnNaN ends such a training and names where it began",
+            {},
+        )
 
     def _advance(self, epoch: int) -> None:
         """One native call, and what follows from it."""

@@ -106,7 +106,8 @@ class AUC(Confusion):
         if weight is not None:
             widened = b.op("reshape", weight, shape=(Batch(), *(1,) * (output.type.rank - 1)))
             weights = b.op("multiply", weights, widened)
-        scores = b.op("sigmoid", output) if self.from_logits else output
+        # As Keras: what is no probability counts as the nearest one.
+        scores = b.op("sigmoid", output) if self.from_logits else b.op("clip", output, low=0.0, high=1.0)
         flat = (Batch(elements(output)),)
         scores, truth, weights = (b.op("reshape", value, shape=flat) for value in (scores, truth, weights))
         counts = b.op("histogram", scores, truth, weights, thresholds=self.num_thresholds)

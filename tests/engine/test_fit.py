@@ -311,3 +311,11 @@ def test_a_metric_with_its_own_name_keeps_its_direction(blobs: Dataset, tmp_path
     trained = train(spec, blobs, tmp_path)
     areas = trained.recorder.epochs("val_area")
     assert trained.outcome.metrics["best"]["val_area"] == max(areas)
+
+
+def test_a_loss_that_is_lost_is_told_once(blobs: Dataset, tmp_path: Path):
+    spec = job(blobs, MLP, optimizer={"type": "SGD", "learning_rate": 1e30}, epochs=4)
+    logs = train(spec, blobs, tmp_path).recorder.logs
+    told = [message for level, message in logs if level == "warning" and "the loss of epoch" in message]
+    assert len(told) == 1
+    assert "TerminateOnNaN" in told[0]

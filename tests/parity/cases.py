@@ -219,6 +219,7 @@ METRICS: dict[str, Case] = {
     "auc_precision_recall": metric("bits", "probability", type="AUC", curve="PR"),
     "auc_few_thresholds": metric("bits", "probability", type="AUC", num_thresholds=10),
     "auc_from_logits": metric("bits", "logit", type="AUC", from_logits=True),
+    "auc_of_scores_beyond_one": metric("bits", "logit", type="AUC"),
     "mean_squared_error": metric("numbers", "numbers", type="MeanSquaredError"),
     "mean_absolute_error": metric("numbers", "numbers", type="MeanAbsoluteError"),
     "root_mean_squared_error": metric("numbers", "numbers", type="RootMeanSquaredError"),
