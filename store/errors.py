@@ -38,12 +38,12 @@ class Conflict(StoreError):
 
 
 class IllegalTransition(Conflict):
-    """`wanted` may not follow `current`."""
+    """`wanted` may not follow `current`. `message` says it in the words of what the user asked."""
 
-    def __init__(self, current: str, wanted: str) -> None:
+    def __init__(self, current: str, wanted: str, message: str | None = None) -> None:
         self.current = current
         self.wanted = wanted
-        super().__init__("illegal_transition", f"a {current} row cannot become {wanted}")
+        super().__init__("illegal_transition", message or f"a {current} row cannot become {wanted}")
 
 
 class LeaseLost(StoreError):

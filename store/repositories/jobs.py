@@ -18,7 +18,7 @@ from store.repositories.labels import has_labels
 from store.repositories.leases import Flags, LeaseRepository
 from store.repositories.pages import Order, Page, read_page
 from store.repositories.projects import ProjectRepository
-from store.states import CANCELLED, FAILED, PAUSED, QUEUED, RUNNING, transition
+from store.states import CANCELLED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, transition
 
 TRAINING = "training"
 
@@ -72,6 +72,12 @@ class JobRows(LeaseRepository[Job]):
 def status_event(status: str, message: str, level: str = "info", **data: Any) -> NewEvent:
     """The event of a change of status."""
     return NewEvent(type="status", level=level, message=message, data={"status": status, **data})
+
+
+def _refused(job: Job, wanted: str, rule: str) -> IllegalTransition:
+    """A verb that came out of place: the rule, and what the job is."""
+    now = {SUCCEEDED: "has succeeded", FAILED: "has failed"}.get(job.status, f"is {job.status}")
+    return IllegalTransition(job.status, wanted, f"{rule}; this one {now}")
 
 
 class JobRepository(JobRows):
@@ -149,12 +155,17 @@ class JobRepository(JobRows):
         return {row.status: row[1] for row in self.session.execute(statement)}
 
     def request_cancel(self, project_id: str, id: str) -> Job:
-        """A waiting or paused job is cancelled at once, a running one is asked to stop. Raises IllegalTransition."""
+        """A waiting or paused job is cancelled at once, a running one is asked to stop; asking again changes nothing.
+
+        Raises IllegalTransition.
+        """
         job = self._lock(project_id, id)
+        if job.status in (SUCCEEDED, FAILED):
+            raise _refused(job, CANCELLED, "only a job that has not ended can be cancelled")
         if job.status == RUNNING:
             if job.cancel_requested_at is None:
                 self._request(id, "cancel_requested_at", "Cancelling was requested.")
-        else:
+        elif job.status != CANCELLED:
             now = utc_now()
             values = {"finished_at": now, "cancel_requested_at": now}
             self._move(id, job.status, CANCELLED, values, status_event(CANCELLED, "The job was cancelled."))
@@ -163,7 +174,10 @@ class JobRepository(JobRows):
     def request_pause(self, project_id: str, id: str) -> Job:
         """A running job is asked to write a checkpoint and stop. Raises IllegalTransition."""
         job = self._lock(project_id, id)
-        transition(job.status, PAUSED)
+        if job.status == PAUSED:
+            raise IllegalTransition(PAUSED, PAUSED, "the job is already paused")
+        if job.status != RUNNING:
+            raise _refused(job, PAUSED, "only a running job can be paused")
         if job.pause_requested_at is None:
             self._request(id, "pause_requested_at", "Pausing was requested.")
         return self.get(project_id, id)
@@ -172,7 +186,7 @@ class JobRepository(JobRows):
         """A paused job waits for a worker again. Raises IllegalTransition."""
         job = self._lock(project_id, id)
         if job.status != PAUSED:
-            raise IllegalTransition(job.status, QUEUED)
+            raise _refused(job, QUEUED, "only a paused job can be resumed")
         values = {"pause_requested_at": None, "attempts_without_progress": 0, "queued_at": utc_now()}
         return self._requeue(job, values, "resumed", "The job was resumed and is queued.")
 
@@ -180,7 +194,7 @@ class JobRepository(JobRows):
         """A failed or cancelled job starts again from its latest checkpoint. Raises IllegalTransition."""
         job = self._lock(project_id, id)
         if job.status not in (FAILED, CANCELLED):
-            raise IllegalTransition(job.status, QUEUED)
+            raise _refused(job, QUEUED, "only a failed or cancelled job can be retried")
         values = {
             "attempt": 0,
             "attempts_without_progress": 0,

@@ -55,7 +55,7 @@ def put_away(database: Database, job: Job) -> None:
 
 
 VERBS = {
-    "request_cancel": {"queued": "cancelled", "paused": "cancelled", "running": "running"},
+    "request_cancel": {"queued": "cancelled", "paused": "cancelled", "running": "running", "cancelled": "cancelled"},
     "request_pause": {"running": "running"},
     "resume": {"paused": "queued"},
     "retry": {"failed": "queued", "cancelled": "queued"},
@@ -77,7 +77,25 @@ def test_every_verb_in_every_state(
         with database.write() as session:
             after = getattr(JobRepository(session), verb)(project_id, job.id)
         assert after.status == expected
-        assert after.event_seq == job.event_seq + 1
+        assert after.event_seq == job.event_seq + (expected != status or status == "running")
+    put_away(database, job)
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "message"),
+    [
+        ("request_cancel", "succeeded", "only a job that has not ended can be cancelled; this one has succeeded"),
+        ("request_pause", "paused", "the job is already paused"),
+        ("request_pause", "queued", "only a running job can be paused; this one is queued"),
+        ("resume", "running", "only a paused job can be resumed; this one is running"),
+        ("retry", "succeeded", "only a failed or cancelled job can be retried; this one has succeeded"),
+    ],
+)
+def test_a_refusal_speaks_of_jobs(database: Database, project_id: str, dataset_id: str, verb, status, message) -> None:
+    job = job_in(database, status, project_id, dataset_id)
+    with pytest.raises(IllegalTransition) as caught, database.write() as session:
+        getattr(JobRepository(session), verb)(project_id, job.id)
+    assert str(caught.value) == message
     put_away(database, job)
 
 
