@@ -16,7 +16,7 @@ from engine.data.archive import is_archive
 from engine.data.format import SPLIT_NAMES, SPLITS, Column, Contents, Format, ProgressFunction, Sample, Writer
 from engine.data.npy import MAGIC, ArrayFile
 from engine.data.readers import mapping
-from engine.data.rows import DELIMITERS, Block, Table
+from engine.data.rows import DELIMITERS, NUMBER, Block, Table
 from engine.data.types import MISSING, TYPES, Budget, Conversion, Inference
 from engine.errors import DataError, nearest, show
 from engine.options import choice, option, optional, sequence, text
@@ -82,6 +82,7 @@ class Csv(Format):
                         partial(_report, progress, before, len(splits), 2 * table.bytes))
         warnings = table.warnings + [f"column {show(name)} has no values" for name, column in inferred.items()
                                      if column.missing == column.rows]
+        warnings += _names_like_values(inferred)
         target = next((column for column in columns if column.name == self.target), None)
         return Contents(columns=columns, splits=splits, target=self.target, warnings=warnings,
                         classes=target.categories if target else None)
@@ -123,6 +124,17 @@ class Csv(Format):
                        columns={"name": "category", "note": "category"}),
                 Sample(name="split column", filename="x.csv", content=lambda: divided, options={"split": "part"},
                        splits={"train": 2, "validation": 1, "test": 1}, columns={"x": "integer", "y": "category"}))
+
+
+def _names_like_values(inferred: Mapping[str, Inference]) -> list[str]:
+    """A warning if the first line may be a row like the others, whose values a file without a header loses."""
+    numbers = [name for name in inferred if NUMBER.fullmatch(name)]
+    values = [name for name, column in inferred.items() if name in (column.categories or ())]
+    signs = [f"{what}: {', '.join(map(show, names[:3]))}{', …' if len(names) > 3 else ''}"
+             for what, names in (("names that are numbers", numbers), ("names that are values, too", values)) if names]
+    if not signs:
+        return []
+    return [f"the header line looks like data ({'; '.join(signs)}); if it is, put a line of names above it"]
 
 
 def _collect_late(table: Table, inferred: Mapping[str, Inference]) -> None:

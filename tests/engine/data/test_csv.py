@@ -30,6 +30,24 @@ def types(dataset):
     return {feature["name"]: (feature["type"], feature["dtype"]) for feature in dataset.manifest["features"]}
 
 
+@pytest.mark.parametrize(("header", "signs"), [
+    ("47,49859.42,Rome", "names that are numbers: '47', '49859.42'; names that are values, too: 'Rome'"),
+    ("age,1e3,city", "names that are numbers: '1e3'"),
+    ("a,b,Oslo", "names that are values, too: 'Oslo'"),
+    ("age,income,city", None),
+])
+def test_a_first_line_that_looks_like_data_is_warned_about(take, header, signs):
+    dataset = take(f"{header}\n31,1200.5,Oslo\n52,3100,Rome\n", "x.csv")
+    told = f"the header line looks like data ({signs}); if it is, put a line of names above it"
+    assert dataset.manifest["warnings"] == ([told] if signs else [])
+
+
+def test_very_many_numbers_as_names_are_not_all_shown(take):
+    [warning] = take("a," + ",".join(map(str, range(500))) + "\n" + ",".join("x" * 501) + "\n", "x.csv"
+                     ).manifest["warnings"]
+    assert "'0', '1', '2', …)" in warning
+
+
 def test_types_are_the_narrowest_that_hold_every_value(take):
     dataset = take("a,b,c,d,e,f,g\n1,1,1,true,x,1,\n-2,,2.5,False,y,tRUE,\n+3,3,-1e-3,TRUE,x,x,\n", "x.csv")
     assert types(dataset) == {"a": ("integer", "int64"), "b": ("integer", "float64"), "c": ("number", "float64"),
