@@ -72,8 +72,12 @@ def show(value: object, limit: int = 60) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for a misspelt name, or nothing. Of very many known names only the first are tried."""
-    lowered = {candidate.lower(): candidate for candidate in itertools.islice(known, 1000)}
+    """`; did you mean 'x'?` for a misspelt name, or nothing: a name that is known as it stands is not misspelt.
+
+    Of very many known names only the first are tried.
+    """
+    candidates = list(itertools.islice(known, 1000))
+    lowered = {} if name in candidates else {candidate.lower(): candidate for candidate in candidates}
     close = difflib.get_close_matches(name[:80].lower(), lowered, n=1)
     return f"; did you mean {lowered[close[0]]!r}?" if close else ""
 

@@ -92,8 +92,9 @@ def _columns(raw: Any, names: Sequence[str], parts: Sequence[Mapping[str, Any]])
         return {name: table[:, place] for place, name in enumerate(names)}
     for name in names:
         if name not in raw:
+            misspelt = (nearest(other, [name]) for other in map(str, raw) if other not in names)
             raise DataError("unknown_column", f"expected the column {show(name)}, received "
-                            f"{', '.join(map(show, list(raw)[:20])) or 'none'}{nearest(name, map(str, raw))}")
+                            f"{', '.join(map(show, list(raw)[:20])) or 'none'}{next(filter(None, misspelt), '')}")
     return {name: raw[name] for name in names}
 
 
@@ -120,9 +121,26 @@ def _encode(column: Any, part: Mapping[str, Any]) -> Array:
         with np.errstate(invalid="ignore"):  # what does not fit is found by the comparison
             exact = values.astype(np.uint8)
         if not np.array_equal(exact, values):
-            raise DataError("input_value", "expected whole numbers from 0 to 255", where=where)
+            raise DataError("input_value", f"expected whole numbers from 0 to 255, received "
+                            f"{_not_bytes(values)}{_steps_of(part)}", where=where)
         return exact
     return values
+
+
+def _not_bytes(values: Array) -> str:
+    """What is in a picture that bytes cannot hold."""
+    if not np.isfinite(values).all():
+        return "NaN or infinity"
+    fractions = values[values != np.floor(values)]
+    if fractions.size:
+        return f"values with fractions such as {float(fractions.flat[0]):.4g}"
+    return f"{float(values[(values < 0) | (values > 255)].flat[0]):.4g}"
+
+
+def _steps_of(part: Mapping[str, Any]) -> str:
+    """Who divides pictures by 255 themselves is told that this happens anyway."""
+    names = ", ".join(dict.fromkeys(state["type"] for state in part["steps"] if "type" in state))
+    return f"; the file applies its own {names}" if names else ""
 
 
 def _code(value: Any, codes: Mapping[str, int]) -> int:

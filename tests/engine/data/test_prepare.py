@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import resource
 import time
 
@@ -236,6 +237,29 @@ def test_raw_pictures_must_be_bytes(digits):
         with pytest.raises(DataError) as caught:
             apply_preprocessing(preprocessing, raw)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("value", "received"), [
+    (0.5, "values with fractions such as 0.5"), (300, "300"), (-1.0, "-1"), (math.nan, "NaN or infinity")])
+def test_pictures_scaled_by_hand_are_told_of_the_files_own_steps(digits, value, received):
+    raw = np.full((2, 8, 8, 1), value)
+    expected = f"expected whole numbers from 0 to 255, received {received}"
+    for data, ending in (({"preprocessing": [{"type": "Rescaling", "scale": 1 / 255}]},
+                          "; the file applies its own Rescaling"), ({"preprocessing": []}, "")):
+        with pytest.raises(DataError) as caught:
+            apply_preprocessing(run(digits, data).preprocessing, raw)
+        assert caught.value.detail == expected + ending
+
+
+def test_a_misspelt_column_is_answered_with_the_right_name(take, digits):
+    with pytest.raises(DataError, match=r"expected the column 'image', received 'img'; did you mean 'image'\?"):
+        apply_preprocessing(run(digits).preprocessing, {"img": np.zeros((1, 8, 8, 1), np.uint8)})
+    table = run(take("size,city,y\n1,Rome,a\n2,Oslo,b\n", "x.csv", target="y")).preprocessing
+    with pytest.raises(DataError, match=r"expected the column 'city', received 'size', 'x', 'City'; "
+                                        r"did you mean 'city'\?$"):
+        apply_preprocessing(table, {"size": [1], "x": [2], "City": ["Rome"]})
+    with pytest.raises(DataError, match=r"received 'size'$"):
+        apply_preprocessing(table, {"size": [1]})
 
 
 def test_a_dataset_whose_files_are_not_the_manifests_is_refused(take, tmp_path):
