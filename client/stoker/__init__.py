@@ -20,6 +20,7 @@ from stoker.errors import (
     InvalidRequestError,
     JobFailedError,
     NotFoundError,
+    OutputError,
     RateLimitedError,
     ServerError,
     StokerError,
@@ -30,7 +31,7 @@ from stoker.version import __version__
 __all__ = [
     "Client",
     "Dataset", "Job", "JobError", "Progress", "Event", "Checkpoint", "Series", "Point", "Model", "Page",
-    "StokerError", "ConfigurationError", "ConnectionFailedError", "IntegrityError",
+    "StokerError", "ConfigurationError", "ConnectionFailedError", "OutputError", "IntegrityError",
     "JobFailedError", "DatasetFailedError",
     "ApiError", "AuthenticationError", "NotFoundError", "ConflictError", "InvalidRequestError", "RateLimitedError",
     "ServerError", "Fault",

@@ -35,8 +35,8 @@ class Datasets:
     ) -> Dataset:
         """Streams a file to the server, which then reads it in the background: see `wait`.
 
-        `format` is `image-folder`, `npz` or `csv`, and found out when left out. `progress` receives bytes sent and
-        in total.
+        `format` is `image-folder`, `npz`, `npy` or `csv`, and found out when left out. `progress` receives bytes
+        sent and in total.
         """
         file = Path(file)
         fields = {"name": name or file.stem}

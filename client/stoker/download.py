@@ -6,6 +6,7 @@ a file, and a download that was interrupted yesterday goes on today if the serve
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -35,6 +36,10 @@ def download(
     Raises IntegrityError, ApiError, ConnectionFailedError, OSError.
     """
     output = Path(output)
+    if not output.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(output.parent))
+    if output.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected a file's name, received a folder", str(output))
     part: Path | None = None
     etag, tries = None, 0
     while True:

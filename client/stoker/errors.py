@@ -3,6 +3,7 @@
 StokerError
 ├── ConfigurationError      no server's address or no key to be found
 ├── ConnectionFailedError   the server does not answer, after every retry
+├── OutputError             a file's name says no format of weights, and none was chosen
 ├── IntegrityError          a download's bytes are not those that the server has
 ├── DatasetFailedError      an uploaded file could not be read: `.dataset`
 ├── JobFailedError          a job ended otherwise than asked: `.job`
@@ -38,6 +39,10 @@ class ConnectionFailedError(StokerError):
 
 class IntegrityError(StokerError):
     """Downloaded bytes do not have the SHA-256 that the server gave for them."""
+
+
+class OutputError(StokerError, ValueError):
+    """The output's name ends like no format of weights there is."""
 
 
 class DatasetFailedError(StokerError):

@@ -8,11 +8,12 @@ from typing import Any
 
 from stoker import live, paging
 from stoker.download import download
-from stoker.errors import JobFailedError
+from stoker.errors import JobFailedError, OutputError
 from stoker.transport import Transport
 from stoker.types import Checkpoint, Event, Job, Page, Series
 
 ROUTE = "/v1/jobs"
+WEIGHTS_FORMATS = ("safetensors", "npz")
 
 
 class Jobs:
@@ -112,14 +113,27 @@ class Jobs:
     ) -> Path:
         """Downloads trained weights and checks their SHA-256.
 
-        `format` is `safetensors` (default) or `npz`; `checkpoint` is `best`, `last` or an id (default: best if the job
-        has a monitor, else last).
+        `format` is `safetensors` or `npz`; by default what the output's name ends with (safetensors if with nothing,
+        OutputError if with something else). `checkpoint` is `best`, `last` or an id (default: best if the job has a
+        monitor, else last).
         """
         path = f"{ROUTE}/{job_id}/weights"
+        format = format or _format_of(Path(output))
         return download(self._transport, path, Path(output), progress=progress, format=format, checkpoint=checkpoint)
 
     def _act(self, job_id: str, verb: str) -> Job:
         return Job.from_json(self._transport.act(f"{ROUTE}/{job_id}/{verb}"))
+
+
+def _format_of(output: Path) -> str | None:
+    """The format that the file's name says; the server's default if it has no ending."""
+    ending = output.suffix.lower().removeprefix(".")
+    if not ending:
+        return None
+    if ending not in WEIGHTS_FORMATS:
+        known = " or ".join(f".{name}" for name in WEIGHTS_FORMATS)
+        raise OutputError(f"{output}: expected a name that ends with {known}, or a chosen format")
+    return ending
 
 
 def _filters(status: str | None, metadata: Mapping[str, str] | None) -> dict[str, str | None]:

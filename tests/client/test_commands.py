@@ -10,11 +10,13 @@ import pytest
 from rich.console import Console
 
 import stoker
+from engine.catalogue import catalogue
 from stoker.commands.curve import curve
 from stoker.commands.main import main
 from stoker.commands.table import duration, printable
 from stoker.commands.view import LiveView, PlainView, State, picture
 from stoker.commands.watch import follow
+from stoker.jobs import WEIGHTS_FORMATS
 from stoker.types import Event, Job
 
 from .conftest import Reply, Request, Scripted
@@ -156,6 +158,30 @@ def test_weights_take_their_format_from_the_name(
     assert main(["weights", "job_1", "-o", str(tmp_path / "w.npz"), "--checkpoint", "last"]) == 0
     assert server.requests[0].path == "/v1/jobs/job_1/weights?format=npz&checkpoint=last"
     assert (tmp_path / "w.npz").read_bytes() == b"bytes" and "(5 bytes)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.keras", "w.pt"])
+def test_weights_in_an_unknown_format_are_refused(
+    server: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["weights", "job_1", "-o", str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert "ends with .safetensors or .npz" in error and error.endswith("--format safetensors or npz\n")
+    assert not server.requests and not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_named(server: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "job_1", "-o", str(tmp_path / "absent" / "w.npz")]) == 1
+    assert capsys.readouterr().err == f"stoker: {tmp_path / 'absent'}: there is no such folder\n"
+
+
+def test_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, group in ((["datasets", "upload"], "formats"), (["weights"], "weights_formats")):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        shown = capsys.readouterr().out
+        assert all(re.search(rf"\b{name}\b", shown) for name in catalogue()[group])
+    assert set(WEIGHTS_FORMATS) == set(catalogue()["weights_formats"])
 
 
 def test_datasets(server: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

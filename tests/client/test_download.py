@@ -74,6 +74,28 @@ def test_a_part_of_a_file_that_changed_is_begun_anew(server: Scripted, client: s
     assert client.jobs.weights("job_1", tmp_path / "w").read_bytes() == CONTENT
 
 
+def test_a_place_where_no_file_can_be_is_named_before_anything_is_sent(
+    server: Scripted, client: stoker.Client, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder") as caught:
+        client.jobs.weights("job_1", tmp_path / "absent" / "w.npz")
+    assert caught.value.filename == str(tmp_path / "absent")
+    with pytest.raises(IsADirectoryError) as folder:
+        client.jobs.weights("job_1", tmp_path)
+    assert folder.value.filename == str(tmp_path) and not server.requests
+
+
+def test_the_format_is_the_names_ending(server: Scripted, client: stoker.Client, tmp_path: Path) -> None:
+    server.replies = [Reply(body=b"bytes")]
+    for name, chosen, query in (("w.npz", None, "?format=npz"), ("w.SafeTensors", None, "?format=safetensors"),
+                                ("w", None, ""), ("w.h5", "npz", "?format=npz")):  # fmt: skip
+        client.jobs.weights("job_1", tmp_path / name, format=chosen)
+        assert server.requests[-1].path == "/v1/jobs/job_1/weights" + query
+    with pytest.raises(stoker.OutputError, match=r"x\.h5: expected a name that ends with \.safetensors or \.npz"):
+        client.jobs.weights("job_1", tmp_path / "x.h5")
+    assert len(server.requests) == 4
+
+
 def test_a_server_that_sends_nothing_is_given_up(server: Scripted, client: stoker.Client, tmp_path: Path) -> None:
     server.replies = [Reply(hang_up=True)]
     with pytest.raises(stoker.ConnectionFailedError):

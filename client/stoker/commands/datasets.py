@@ -34,7 +34,7 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     action = actions.add_parser("upload", help="send a file and wait until the server has read it")
     action.add_argument("file", type=Path)
     action.add_argument("--name", help="default: the file's name")
-    action.add_argument("--format", help="image-folder, npz or csv; found out when left out")
+    action.add_argument("--format", help="image-folder, npz, npy or csv; found out when left out")
     action.add_argument("--options", type=json.loads, metavar="JSON", help="the format's options")
     action.add_argument("--no-wait", action="store_true", help="do not wait until it is ready")
     action.set_defaults(run=run_upload)

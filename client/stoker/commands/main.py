@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from stoker.client import Client
 from stoker.commands import datasets, jobs, train, weights
-from stoker.errors import ConflictError, StokerError
+from stoker.errors import ConflictError, OutputError, StokerError
+from stoker.jobs import WEIGHTS_FORMATS
 from stoker.version import __version__
 
 EPILOGUE = """\
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has enough; Python would complain once more when it flushes at exit.
         sys.stderr.close()
         return 0
+    except OutputError as error:
+        print(f"stoker: {error}: --format {' or '.join(WEIGHTS_FORMATS)}", file=sys.stderr)
+        return 2
     except StokerError as error:
         print(f"stoker: {error}", file=sys.stderr)
         if isinstance(error, ConflictError):
