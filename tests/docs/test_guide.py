@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import definition
+from engine.catalogue import catalogue
 from stoker.commands.main import parser as client_parser
 from stokerd.main import parser as server_parser
 
@@ -39,6 +40,21 @@ def test_training_blocks_are_taken(document: dict) -> None:
     [data] = [each for each in DOCUMENTS if "features" in each]
     training = document | {"loss": {"type": "BinaryCrossentropy", "from_logits": True}}
     definition.parse_job({"model": DENSE, "data": data, "training": training}, COLUMNS)
+
+
+def test_what_there_is_is_what_the_catalogue_has() -> None:
+    rows = re.findall(r"^\| ([a-z ]+) \| (`.+`) \|$", TEXT.partition("## What there is")[2], re.M)
+    told = {what: re.findall(r"`([^`]+)`", names) for what, names in rows}
+    words = {"transforms": "preprocessing", "augmentations": "augmentation", "formats": "files of data",
+             "weights_formats": "files of weights"}  # fmt: skip
+    assert told == {words.get(group, group): list(entries) for group, entries in catalogue().items()}
+
+
+@pytest.mark.parametrize("words", [
+    "TerminateOnNaN", "restore_best_weights", "data.preprocessing", "data.augmentation", "texts are refused",
+])  # fmt: skip
+def test_what_new_users_asked_is_answered(words: str) -> None:
+    assert words in TEXT.partition("## What there is")[0]
 
 
 def commands() -> list[list[str]]:
