@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.catalogue import catalogue
+
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
     ROOT / "README.md",
@@ -46,3 +48,11 @@ def test_every_decision_is_in_the_index() -> None:
         match = re.fullmatch(r"# (\d+)\. (.+)", title)
         assert match and int(match[1]) == int(decision.name[:4]), f"{decision.name} begins with {title!r}"
         assert f"({decision.name})" in index, f"{decision.name} is not in docs/decisions/README.md"
+
+
+def test_the_changelog_counts_what_there_is() -> None:
+    text = " ".join((ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split())
+    names = {"losses": "losses", "layers": "layers", "metrics": "metrics", "optimizers": "optimizers",
+             "schedules": "learning rate schedules"}  # fmt: skip
+    for group, words in names.items():
+        assert f"{len(catalogue()[group])} {words}" in text
