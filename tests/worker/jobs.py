@@ -31,7 +31,7 @@ class Workers:
         return self.stack.until(lambda: self.stack.trainer(self.standing()))
 
 
-def spec(stack: Stack, dataset: str, *, epochs: int = 4, units: int = 32, **more: Any) -> dict[str, Any]:
+def spec(stack: Stack, dataset: str, *, epochs: int = 12, units: int = 32, **more: Any) -> dict[str, Any]:
     """A small net with everything that a resume must not forget: Adam's slots, dropout, shuffling."""
     layers: list[dict[str, Any]] = []
     for _ in range(2):

@@ -183,6 +183,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(stack, dataset, undis
     stack.until(lambda: len(stack.checkpoints(job)) == 2)
     worker.send_signal(signal.SIGTERM)
     worker.wait(20)
+    assert stack.job(job).status == "queued"
     newest, before = stack.checkpoints(job)
     with stack.database.write() as session:
         session.execute(update(Chunk).where(Chunk.blob_id == newest.weights_blob).values(data=b"rotten"))
