@@ -6,6 +6,7 @@ from typing import Literal
 
 from api.schemas.base import Answer, Document, Time
 from store.models import Dataset
+from store.states import PROCESSING
 
 
 class DatasetAnswer(Answer):
@@ -68,7 +69,7 @@ def to_dataset(row: Dataset) -> DatasetAnswer:
         target=manifest.get("target"),
         classes=manifest.get("classes"),
         splits=manifest.get("splits"),
-        progress=row.progress,
+        progress=row.progress if row.status == PROCESSING else None,
         warnings=manifest.get("warnings", []),
         error=row.error,
         links={"self": path, "profile": f"{path}/profile", "preview": f"{path}/preview"},

@@ -210,4 +210,4 @@ def _moved(wanted: str) -> str:
 
 
 def _freed() -> dict[str, Any]:
-    return {"lease_until": None, "worker": None, "finished_at": clock()}
+    return {"lease_until": None, "worker": None, "progress": None, "finished_at": clock()}

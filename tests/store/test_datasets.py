@@ -55,6 +55,7 @@ def test_an_upload_becomes_columns(database: Database, project_id: str) -> None:
         {"format": "image-folder", "examples": 2},
     )
     assert (ready.lease_until, ready.worker) == (None, None)
+    assert ready.progress is None, "what was reported last is not how far it is"
     assert ready.finished_at is not None
     assert [(file.name, b"".join(read_blob(database, file.blob_id))) for file in stored] == [
         ("image.npy", b"images"),
