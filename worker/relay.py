@@ -31,6 +31,7 @@ from worker.app import create_app, task_name
 from worker.lease import UNREACHABLE
 
 OUTBOX_SECONDS = 0.2
+GREET_SECONDS = 0.5
 HOLD_SECONDS = 5.0
 COLLECT_SECONDS = 300.0
 LOOK_SHARE = 0.25
@@ -51,6 +52,7 @@ class Relay:
         self.send = send
         self.length = length
         self._seen: dict[Expired, float] = {}
+        self._greeted: frozenset[str] = frozenset()
 
     def relay(self) -> int:
         """Send what the outbox holds; how many messages. A crash on the way sends some again, which is harmless."""
@@ -78,6 +80,14 @@ class Relay:
                 for _ in range(wanted - self.length(repository.queue)):
                     self.send(repository.queue)
                     woken += 1
+        return woken
+
+    def greet(self) -> int:
+        """Sweep at once when a worker has come: nobody may have woken it for what waits, as after a restart."""
+        with self.database.read() as session:
+            present = WorkerRepository(session).names()
+        woken = self.sweep() if present - self._greeted else 0
+        self._greeted = present
         return woken
 
     def reap(self, now: float) -> list[str]:
@@ -146,6 +156,7 @@ class Rounds:
         self._pauses: dict[str, float] = {}
         self._rounds: dict[str, tuple[float, Callable[[], object]]] = {
             "relay": (OUTBOX_SECONDS, relay.relay),
+            "greet": (GREET_SECONDS, relay.greet),
             "sweep": (settings.sweep_seconds, relay.sweep),
             "reap": (max(settings.reap_seconds * LOOK_SHARE, OUTBOX_SECONDS), lambda: relay.reap(time.monotonic())),
             "collect": (COLLECT_SECONDS, lambda: collect(relay.database)),

@@ -13,7 +13,7 @@ from sqlalchemy import case, func, select, update
 from store import outbox
 from store.base import clock
 from store.errors import LeaseLost
-from store.models import Job, Project
+from store.models import Checkpoint, Job, Project
 from store.repositories.attempts import AttemptRepository
 from store.repositories.events import NewEvent
 from store.repositories.jobs import TRAINING, JobRows, status_event
@@ -41,13 +41,23 @@ class RunningJobRepository(JobRows):
                 continue
             job = self.find(id)
             assert job is not None
-            event = status_event(RUNNING, f"Attempt {job.attempt} has started.", attempt=job.attempt)
+            event = self._beginning(job)
             self._change(Job.status == RUNNING, {}, [event], id)
             AttemptRepository(self.session).begin(id, job.token, job.attempt, worker)
             touch = update(Project).where(Project.id == job.project_id).values(claimed_at=clock())
             self.session.execute(touch, execution_options={"synchronize_session": False})
             return self.find(id)
         return None
+
+    def _beginning(self, job: Job) -> NewEvent:
+        """An attempt's first event: from nothing, or from where the checkpoint is that it goes on from."""
+        latest = self.session.get(Checkpoint, job.latest_checkpoint_id) if job.latest_checkpoint_id else None
+        if latest is None:
+            return status_event(RUNNING, f"Attempt {job.attempt} has started.", attempt=job.attempt)
+        message = f"Attempt {job.attempt} goes on from step {latest.step}, epoch {latest.epoch}."
+        return status_event(
+            RUNNING, message, attempt=job.attempt, checkpoint=latest.id, step=latest.step, epoch=latest.epoch
+        )
 
     def fence(
         self, id: str, token: int, *, events: Sequence[NewEvent] = (), values: Mapping[str, Any] | None = None

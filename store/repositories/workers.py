@@ -36,6 +36,10 @@ class WorkerRepository:
             or 0
         )
 
+    def names(self, within_seconds: float = 60.0) -> frozenset[str]:
+        """The workers seen `within_seconds`, of all queues; one that was started again has another name."""
+        return frozenset(self.session.scalars(select(Worker.name).where(Worker.seen_at > clock(-within_seconds))))
+
     def forget(self, silent_seconds: float) -> int:
         """Remove workers silent for so long; how many."""
         statement = delete(Worker).where(Worker.seen_at < clock(-silent_seconds)).returning(Worker.name)

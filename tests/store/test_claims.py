@@ -53,6 +53,21 @@ def test_a_claim_takes_the_job_with_a_new_token_and_a_lease(database: Database) 
         assert (attempt.token, attempt.number, attempt.worker, attempt.outcome) == (1, 1, "worker-7", None)
 
 
+def test_an_attempt_says_from_where_it_goes_on(database: Database) -> None:
+    job = one_job(database)
+    first = claim(database)
+    assert first is not None
+    checkpoint = publish(database, first, 70)
+    with database.write() as session:
+        RunningJobRepository(session).release(job.id, first.token)
+    assert claim(database) is not None
+    with database.read() as session:
+        events = EventRepository(session).page(job.id).rows
+    began = [event for event in events if event.data.get("status") == "running"]
+    assert [event.message for event in began] == ["Attempt 1 has started.", "Attempt 1 goes on from step 70, epoch 1."]
+    assert began[1].data["checkpoint"] == checkpoint.id
+
+
 def test_the_order_is_priority_then_fairness_then_age(database: Database) -> None:
     busy, quiet = new_project(database), new_project(database)
     datasets = {project: new_dataset(database, project).id for project in (busy, quiet)}

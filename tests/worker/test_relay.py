@@ -90,6 +90,32 @@ def test_the_sweep_wakes_as_many_as_can_take_work(quiet, project, sent):
     assert relay.sweep() == 0
 
 
+def test_a_worker_that_comes_is_woken_for_what_waits(quiet, project, sent):
+    """As after a restart, when the wake-ups went with the broker: not only at the next sweep."""
+    new_job(quiet, project, new_dataset(quiet, project).id)
+    relay = relay_of(quiet, sent)
+    assert relay.greet() == 0
+    for name in ("first", "second"):
+        with quiet.write() as session:
+            WorkerRepository(session).beat(name, "training", 100)  # also for what other tests hold
+        assert relay.greet() == 1
+        assert relay.greet() == 0
+    assert sent == ["training"] * 2
+
+
+def test_rounds_greet_long_before_the_second_sweep(sqlite_database, sent):
+    rounds = Rounds(relay_of(sqlite_database, sent))
+    rounds.once(0.0)
+    project = new_project(sqlite_database)
+    with sqlite_database.write() as session:
+        WorkerRepository(session).beat("late", "ingest", 1)
+    new_dataset(sqlite_database, project)
+    with sqlite_database.write() as session:
+        outbox.sent(session, [message.id for message in outbox.take(session, hold_seconds=0)])
+    rounds.once(1.0)
+    assert sent == ["ingest"]
+
+
 def test_a_lease_is_taken_away_only_after_it_was_seen_expired_for_long_enough(quiet, project, sent):
     dataset = new_dataset(quiet, project)
     lost = claimed_job(quiet, project, dataset.id, lease_seconds=-5)
