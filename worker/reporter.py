@@ -161,6 +161,7 @@ class StoreReporter:
             epoch=checkpoint.epoch,
             metrics=checkpoint.metrics,
             best=checkpoint.best,
+            final=checkpoint.final,
             keep_last=self._keep_last,
             job_metrics=metrics,
             progress=asdict(progress) if progress is not None else None,

@@ -36,6 +36,7 @@ class CheckpointRepository:
         epoch: int,
         metrics: Mapping[str, Any],
         best: bool,
+        final: bool = False,
         manifest: Mapping[str, Any] | None = None,
         keep_last: int = 2,
         job_metrics: Mapping[str, Any] | None = None,
@@ -60,10 +61,13 @@ class CheckpointRepository:
             "step": step,
             "epoch": epoch,
             "best": best,
+            "final": final,
             "metrics": dict(metrics),
             "bytes": weights.size_bytes,
         }
-        event = NewEvent(type="checkpoint", message=f"Checkpoint at step {step}, epoch {epoch}.", data=data)
+        said = [name for name, holds in (("the best so far", best), ("the last", final)) if holds]
+        message = ", ".join([f"Checkpoint at step {step}, epoch {epoch}", *said]) + "."
+        event = NewEvent(type="checkpoint", message=message, data=data)
         RunningJobRepository(self.session).fence(job_id, token, events=[event], values=values)
         # In the order of the content's digest, so that two jobs with the same files do not wait for each other.
         infos = {

@@ -55,6 +55,7 @@ def test_a_checkpoint_moves_with_what_the_job_says_of_itself(database: Database,
         event = EventRepository(session).page(job.id, order="desc", limit=1).rows[0]
     assert (found.size_bytes, found.sha256, found.state_bytes, found.manifest) == (7, weights.sha256, 5, {"format": 1})
     assert (event.type, event.data["checkpoint"], event.data["best"]) == ("checkpoint", checkpoint.id, True)
+    assert event.message == "Checkpoint at step 100, epoch 2, the best so far."
     assert b"".join(read_blob(database, found.weights_blob)) == b"weights"
     assert b"".join(read_blob(database, found.state_blob)) == b"state"
 

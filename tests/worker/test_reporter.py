@@ -113,6 +113,11 @@ def test_the_final_checkpoint_is_published_with_the_end(sqlite_database, job, tm
         RunningJobRepository(session).finish(job.id, job.token, "succeeded")
     with sqlite_database.read() as session:
         assert [one.step for one in CheckpointRepository(session).page(job.id).rows] == [2, 1]
+        events = EventRepository(session).page(job.id).rows
+    assert [event.message for event in events if event.type == "checkpoint"] == [
+        "Checkpoint at step 1, epoch 1.",
+        "Checkpoint at step 2, epoch 2, the last.",
+    ]
 
 
 def test_training_waits_only_for_the_checkpoint_before(sqlite_database, job, tmp_path, monkeypatch):
