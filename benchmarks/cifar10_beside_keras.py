@@ -87,7 +87,7 @@ def keras(interpreter: str, folder: Path, seed: int, epochs: int, threads: int) 
     """What the peer prints."""
     script = Path(__file__).parent / "peers" / "keras_cifar10.py"
     command = [interpreter, str(script), str(folder), *map(str, (seed, epochs, threads))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 

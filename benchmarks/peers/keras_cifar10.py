@@ -40,7 +40,9 @@ def main(folder: Path, seed: int, epochs: int, threads: int) -> None:
         keras.layers.Dense(10),
     ])
     model.compile(
-        keras.optimizers.Adam(0.001), keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
+        optimizer=keras.optimizers.Adam(0.001),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
     )
     started = time.perf_counter()
     model.fit(
