@@ -34,16 +34,16 @@ class Refused:
     key: str | None = None
 
 
-def parse(raw: bytes, *, pointer: str = "") -> Any:
-    """The document in `raw`, in UTF-8.
+def parse(raw: bytes, *, pointer: str = "", what: str = "JSON") -> Any:
+    """The document in `raw`, in UTF-8. `what` names it, if it is not the whole body.
 
     Raises Problem: 400 if it is not JSON, 422 with pointers if values are refused.
     """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        detail = f"expected JSON in UTF-8, received other bytes at offset {error.start}"
-        raise Problem(400, "invalid_json", detail) from None
+        detail = f"expected {what} in UTF-8, received other bytes at offset {error.start}"
+        raise Problem(400, "invalid_json", detail, errors=[Fault(detail, pointer=pointer)]) from None
     hooks = _Hooks()
     try:
         document = json.loads(
@@ -55,8 +55,8 @@ def parse(raw: bytes, *, pointer: str = "") -> Any:
         )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
-        detail = f"expected JSON, received a fault of syntax at {where}: {_syntax(error)}"
-        raise Problem(400, "invalid_json", detail) from None
+        detail = f"expected {what}, received a fault of syntax at {where}: {_syntax(error)}"
+        raise Problem(400, "invalid_json", detail, errors=[Fault(detail, pointer=pointer)]) from None
     except RecursionError:
         raise _too_deep(pointer) from None
     if _is_too_deep(document):
@@ -65,7 +65,8 @@ def parse(raw: bytes, *, pointer: str = "") -> Any:
     if hooks.refused or "\\u" in text:
         faults = [fault for fault, _ in zip(_find_faults(document, pointer), range(MAXIMUM_FAULTS), strict=False)]
         if faults:
-            raise Problem(422, "invalid_json", "the document holds values that are not accepted", errors=faults)
+            more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+            raise Problem(422, "invalid_json", f"{faults[0].detail} at {faults[0].pointer or '/'}{more}", errors=faults)
     return document
 
 

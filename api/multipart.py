@@ -15,6 +15,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from api.errors import Fault, Problem, invalid
+from engine.data import START_BYTES
 from engine.errors import nearest, show
 
 BATCH_BYTES = 1024 * 1024
@@ -37,6 +38,8 @@ class Form:
     filename: str | None = None
     has_file: bool = False
     file_bytes: int = 0
+    file_start: bytes = b""
+    """Enough of it to see in which format it may be."""
 
 
 async def read_form(request: Request, sink: Sink, *, file: str, fields: tuple[str, ...]) -> Form:
@@ -140,6 +143,8 @@ class _FormReader:
         if self._part == self._file:
             self._sink.write(data[start:end])
             self._form.file_bytes += end - start
+            if (room := START_BYTES - len(self._form.file_start)) > 0:
+                self._form.file_start += data[start : min(end, start + room)]
             return
         self._text += data[start:end]
         if len(self._text) > MAXIMUM_FIELD_BYTES:

@@ -98,7 +98,7 @@ class Ingester:
         except Stopped:
             self._leave_stopped()
         except DataError as error:
-            self._fail(error_of(error.code, str(error)))
+            self._fail(explain(error))
         except DefinitionError as error:
             self._fail(error_of("invalid_options", str(error), error.faults[0].pointer))
         except MemoryError:
@@ -205,6 +205,13 @@ class Ingester:
         row = DatasetRepository(session).find(self.dataset.id)
         held = row is not None and row.token == self.dataset.token and row.lease_until is not None
         return row.status if row is not None and not held else None
+
+
+def explain(error: DataError) -> dict[str, Any]:
+    """A dataset's `error` for a file or an option that is at fault; an option is pointed to."""
+    if error.where is not None and error.where.startswith("/options"):
+        return error_of(error.code, error.detail, error.where)
+    return error_of(error.code, str(error))
 
 
 def error_of(code: str, message: str, pointer: str | None = None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from api.route import resource
 from api.schemas.base import Listing
 from api.schemas.datasets import DatasetAnswer, PreviewAnswer, ProfileAnswer, to_dataset
 from api.service import Service
-from engine.data import read_format
+from engine.data import check_options, read_format
 from engine.errors import DefinitionError
 from store.blobs import BlobWriter
 from store.ids import is_id
@@ -114,19 +114,23 @@ def _read_fields(form: Form) -> _Upload:
     if not 1 <= len(name) <= 200 or not name.isprintable():
         detail = f"expected a string of 1 to 200 printable characters, received {received(name)}"
         raise invalid(detail, parameter="name")
-    options = json_body.parse(form.fields.get("options", "{}").encode(), pointer="/options")
+    options = json_body.parse(
+        form.fields.get("options", "{}").encode(), pointer="/options", what="JSON in the part options"
+    )
     if not isinstance(options, dict):
-        raise invalid(f"expected an object, received {received(options)}", pointer="/options")
+        raise invalid(f"expected an object in the part options, received {received(options)}", pointer="/options")
     format = form.fields.get("format")
     if format is not None:
         _check_format(format, options)
+    elif options:
+        _refuse_type(options)
+        check_options(options, form.file_start, form.filename)
     return _Upload(name, form.filename, format, options)
 
 
 def _check_format(format: str, options: Mapping[str, Any]) -> None:
     """Raises Problem for an unknown format, or for options that it does not have."""
-    if "type" in options:
-        raise invalid("expected the format's options, received the unknown field 'type'", pointer="/options/type")
+    _refuse_type(options)
     try:
         read_format(format, options, pointer="/options")
     except DefinitionError as error:
@@ -134,6 +138,11 @@ def _check_format(format: str, options: Mapping[str, Any]) -> None:
         if named:
             raise invalid(named[0].detail, parameter="format", code="unknown_format") from None
         raise from_definition(error) from None
+
+
+def _refuse_type(options: Mapping[str, Any]) -> None:
+    if "type" in options:
+        raise invalid("expected the format's options, received the unknown field 'type'", pointer="/options/type")
 
 
 @router.get("")

@@ -11,11 +11,11 @@ from engine.data import columns
 from engine.data.apply import affine_of, apply_preprocessing
 from engine.data.columns import DataPlan, InputSpec
 from engine.data.dataset import Dataset
-from engine.data.ingest import ingest, read_format
+from engine.data.ingest import START_BYTES, check_options, ingest, read_format
 from engine.data.prepare import Prepared, prepare
 from engine.data.targets import TargetSpec
 
 __all__ = [
-    "DataPlan", "Dataset", "InputSpec", "Prepared", "TargetSpec", "affine_of", "apply_preprocessing", "columns",
-    "ingest", "prepare", "read_format",
+    "START_BYTES", "DataPlan", "Dataset", "InputSpec", "Prepared", "TargetSpec", "affine_of", "apply_preprocessing",
+    "check_options", "columns", "ingest", "prepare", "read_format",
 ]

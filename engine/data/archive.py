@@ -176,7 +176,9 @@ def _locate(data: mmap.mmap) -> tuple[int, int, int]:
     while True:
         position = tail.rfind(END, 0, position + 4)
         if position < 0:
-            raise DataError("archive_truncated", "expected a zip archive, received no end of a directory")
+            if not is_archive(data[:4]):
+                raise DataError("archive_malformed", "expected a zip archive, received a file of another kind")
+            raise DataError("archive_truncated", "expected a whole zip archive, received one that ends too early")
         if position + 22 + struct.unpack_from("<H", tail, position + 20)[0] == len(tail):
             break
         position -= 1

@@ -28,7 +28,7 @@ def write_arrays(arrays: Mapping[str, Array], writer: Writer, progress: Progress
     splits = _rows(columns)
     if target is not None and target not in columns:
         raise DataError("unknown_column", f"expected the target to be one of {', '.join(map(show, columns))}"
-                        f"{nearest(target, columns)}", where=show(target))
+                        f"{nearest(target, columns)}", where="/options/target")
     target = target or next((name for name in USUAL_TARGETS if name in columns), None)
     total = sum(array.nbytes for parts in columns.values() for array in parts.values())
     done = 0

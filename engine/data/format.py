@@ -117,8 +117,13 @@ class Format(ABC):
 
     @classmethod
     @abstractmethod
+    def may_begin(cls, start: bytes, suffix: str) -> bool:
+        """Whether a file that begins with `start` and whose name ends with `suffix` may be of this format."""
+
+    @classmethod
     def matches(cls, source: Path, start: bytes, suffix: str) -> bool:
-        """Whether a file that begins with `start` and whose name ends with `suffix` is of this format."""
+        """Whether it is; a format whose files do not tell by their beginning looks further."""
+        return cls.may_begin(start, suffix)
 
     @abstractmethod
     def read(self, source: Path, writer: Writer, progress: ProgressFunction) -> Contents:

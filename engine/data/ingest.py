@@ -29,6 +29,25 @@ def read_format(name: str, options: Mapping[str, Any], pointer: str = "/options"
     return chosen
 
 
+def check_options(options: Mapping[str, Any], start: bytes, filename: str | None, pointer: str = "/options") -> None:
+    """Whether some format that a file beginning with `start` may be in has these options. Raises DefinitionError.
+
+    A file that no format knows passes: reading it says what it is not.
+    """
+    suffix = Path(filename or "").suffix.lower()
+    faults: DefinitionError | None = None
+    for name, cls in registry.entries("format").items():
+        if not cls.may_begin(start, suffix):  # type: ignore[attr-defined]
+            continue
+        try:
+            read_format(name, options, pointer)
+            return
+        except DefinitionError as error:
+            faults = faults or error
+    if faults is not None:
+        raise faults
+
+
 def guess_format(source: Path, filename: str | None) -> str:
     """The name of the format that a file is in. Raises DataError if none knows it."""
     suffix = Path(filename or source.name).suffix.lower()
@@ -60,6 +79,11 @@ def ingest(source: Path, output: Path, *, format: str | None = None, options: Ma
     try:
         contents = reader.read(source, writer, progress)
         files = writer.finish()
+    except DataError as error:
+        if format is not None or Path(filename or source.name).suffix.lower() == f".{name}":
+            raise
+        detail = f"{error.detail} (no format was given, and it was read as {name})"
+        raise DataError(error.code, detail, where=error.where) from None
     finally:
         writer.abandon()
     return _manifest(registry_name(reader), contents, files, output)

@@ -91,7 +91,10 @@ def _dtype(descr: object, where: str) -> np.dtype[Any]:
     received = "a structured type" if isinstance(descr, (list, tuple)) else show(descr)
     if isinstance(descr, str):
         received = kinds.get(descr.lstrip("<>=|")[:1], received)
-    raise DataError("array_dtype", f"expected booleans, integers or floats, received {received}", where=where)
+    advice = ""
+    if received in ("texts", "bytes"):
+        advice = "; for a target of texts, store integers 0, 1, … and give their names in the option classes"
+    raise DataError("array_dtype", f"expected booleans, integers or floats, received {received}{advice}", where=where)
 
 
 def _shape(shape: object, where: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from engine.data.npy import MAGIC, ArrayFile
 from engine.data.readers import mapping
 from engine.data.rows import DELIMITERS, NUMBER, Block, Table
 from engine.data.types import MISSING, TYPES, Budget, Conversion, Inference
-from engine.errors import DataError, nearest, show
+from engine.errors import DataError, nearest, pointer_to, show
 from engine.options import choice, option, optional, sequence, text
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -44,7 +44,7 @@ class Csv(Format):
                                doc="a column that says train, validation or test; it is not kept as a feature")
 
     @classmethod
-    def matches(cls, source: Path, start: bytes, suffix: str) -> bool:
+    def may_begin(cls, start: bytes, suffix: str) -> bool:
         """By the file's name, or because it begins with printable lines."""
         if is_archive(start) or start.startswith(MAGIC):
             return False
@@ -54,10 +54,11 @@ class Csv(Format):
     def read(self, source: Path, writer: Writer, progress: ProgressFunction) -> Contents:
         """Once through the file for the types, then once for the rows of each split."""
         table = Table(source, self.delimiter)
-        for name in [*self.types, *(name for name in (self.target, self.split) if name is not None)]:
-            if name not in table.names:
+        named = [(pointer_to("/options/types", name), name) for name in self.types]
+        for pointer, name in [*named, ("/options/target", self.target), ("/options/split", self.split)]:
+            if name is not None and name not in table.names:
                 raise DataError("unknown_column", f"expected one of the header's names, received {show(name)}"
-                                f"{nearest(name, table.names)}", where="options")
+                                f"{nearest(name, table.names)}", where=pointer)
         texts = frozenset(("", *self.missing))
         budget = Budget(limits.MAX_CATEGORY_CHARACTERS)
         inferred = {name: Inference(texts, self.types.get(name), budget) for name in table.names if name != self.split}

@@ -41,9 +41,14 @@ class ImageFolder(Format):
                                doc="default: grayscale if every picture is, else rgb")
 
     @classmethod
+    def may_begin(cls, start: bytes, suffix: str) -> bool:
+        """A zip archive that is not called .npz."""
+        return is_archive(start) and suffix != ".npz"
+
+    @classmethod
     def matches(cls, source: Path, start: bytes, suffix: str) -> bool:
         """Any zip archive that is not an npz file."""
-        if not is_archive(start) or suffix == ".npz":
+        if not cls.may_begin(start, suffix):
             return False
         with Archive(source) as archive:
             return not (archive.entries and all(entry.name.endswith(".npy") for entry in archive.entries))

@@ -24,7 +24,7 @@ class Npy(Format):
     name: str = option(text(limits.MAX_COLUMN_NAME), default="x", doc="what the column is called")
 
     @classmethod
-    def matches(cls, source: Path, start: bytes, suffix: str) -> bool:
+    def may_begin(cls, start: bytes, suffix: str) -> bool:
         """Whether the file begins as numpy's files do."""
         return start.startswith(MAGIC)
 

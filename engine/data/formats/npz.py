@@ -33,9 +33,14 @@ class Npz(Format):
                                              doc="names of the classes that the target's integers 0, 1, … stand for")
 
     @classmethod
+    def may_begin(cls, start: bytes, suffix: str) -> bool:
+        """A zip archive, whatever it is called."""
+        return is_archive(start)
+
+    @classmethod
     def matches(cls, source: Path, start: bytes, suffix: str) -> bool:
         """A zip archive that is called .npz or that holds nothing but .npy entries."""
-        if not is_archive(start):
+        if not cls.may_begin(start, suffix):
             return False
         if suffix == ".npz":
             return True
