@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from engine.definition import Model
 from sqlalchemy.orm import Session
 
-from api.errors import Fault, Problem, conflict, invalid, received
+from api.errors import conflict, invalid, not_found, received
 from engine import definition
+from engine.definition import Model
 from engine.errors import nearest, show
+from store.errors import NotFound
 from store.ids import is_id
 from store.models import Checkpoint, Job
 from store.repositories import CheckpointRepository, JobRepository, ModelRepository
@@ -55,7 +57,8 @@ def _by_value(given: Any) -> Mapping[str, Any]:
 
 def _stored(session: Session, project_id: str, model_id: str) -> Mapping[str, Any]:
     check_id("model", model_id, POINTER)
-    return ModelRepository(session).get(project_id, model_id).definition
+    with named_at(POINTER):
+        return ModelRepository(session).get(project_id, model_id).definition
 
 
 def _warm_start(session: Session, project_id: str, given: Mapping[str, Any]) -> ResolvedModel:
@@ -65,7 +68,8 @@ def _warm_start(session: Session, project_id: str, given: Mapping[str, Any]) -> 
             detail = f"expected from_job and checkpoint, received the unknown field {show(name)}{nearest(name, known)}"
             raise invalid(detail, pointer=f"{POINTER}/{name[:200]}")
     check_id("job", given.get("from_job"), f"{POINTER}/from_job")
-    job = JobRepository(session).get(project_id, given["from_job"])
+    with named_at(f"{POINTER}/from_job"):
+        job = JobRepository(session).get(project_id, given["from_job"])
     checkpoint = choose_checkpoint(session, job, given.get("checkpoint"), pointer=f"{POINTER}/checkpoint")
     return ResolvedModel(job.spec["model"], job.model_id, {"job": job.id, "checkpoint": checkpoint.id})
 
@@ -75,8 +79,16 @@ def check_id(kind: str, given: Any, pointer: str) -> None:
     if not isinstance(given, str):
         raise invalid(f"expected the id of a {kind}, received {received(given)}", pointer=pointer)
     if not is_id(kind, given):
-        detail = f"there is no such {kind}"
-        raise Problem(404, "not_found", detail, errors=[Fault(detail, pointer=pointer)])
+        raise not_found(kind, pointer=pointer)
+
+
+@contextmanager
+def named_at(pointer: str | None = None, parameter: str | None = None) -> Iterator[None]:
+    """What is looked up inside was named at this place of the request. Raises Problem 404 with it."""
+    try:
+        yield
+    except NotFound as absent:
+        raise not_found(absent.what, pointer=pointer, parameter=parameter) from None
 
 
 def choose_checkpoint(
@@ -102,9 +114,9 @@ def choose_checkpoint(
             detail = f"expected best, last or a checkpoint's id, received {received(chosen)}"
             raise invalid(detail, pointer=pointer, parameter=parameter)
         if not is_id("checkpoint", chosen):
-            detail = "there is no such checkpoint"
-            raise Problem(404, "not_found", detail, errors=[Fault(detail, pointer, parameter)])
+            raise not_found("checkpoint", pointer=pointer, parameter=parameter)
         wanted = chosen
     if wanted is None:
         raise conflict("no_checkpoint", "the job has no weights yet: it has not written its first checkpoint")
-    return CheckpointRepository(session).get(job.project_id, job.id, wanted)
+    with named_at(pointer, parameter):
+        return CheckpointRepository(session).get(job.project_id, job.id, wanted)

@@ -24,6 +24,8 @@ from store.errors import BlobGone, Conflict, IdempotencyMismatch, NotFound, Quot
 
 MEDIA_TYPE = "application/problem+json"
 MAXIMUM_ERRORS = 50
+OBJECT_EXPECTED = ("model_attributes_type", "model_type", "dict_type")
+"""Findings that pydantic words in Python's terms."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,11 @@ class Problem(HTTPException):
         return Response(json.dumps(document), self.status_code, self.headers, MEDIA_TYPE)
 
 
-def not_found(kind: str) -> Problem:
-    """The one answer for what does not exist and for what belongs to another project."""
-    return Problem(404, "not_found", f"there is no such {kind}")
+def not_found(kind: str, *, pointer: str | None = None, parameter: str | None = None) -> Problem:
+    """The one answer for what does not exist and for what belongs to another project; where, if a body names it."""
+    detail = f"there is no such {kind}"
+    errors = [Fault(detail, pointer, parameter)] if pointer is not None or parameter is not None else []
+    return Problem(404, "not_found", detail, errors=errors)
 
 
 def conflict(code: str, detail: str) -> Problem:
@@ -121,7 +125,7 @@ def _describe(error: Mapping[str, Any], known: Sequence[str]) -> str:
         name = str(error["loc"][-1])
         fields = f"one of {', '.join(sorted(known))}" if known else "no such field"
         return f"expected {fields}, received the unknown field {show(name)}{nearest(name, known)}"
-    expected = str(error["msg"])
+    expected = "an object" if error["type"] in OBJECT_EXPECTED else str(error["msg"])
     for prefix in ("Value error, ", "Input should be ", "expected "):
         expected = expected.removeprefix(prefix)
     return f"expected {expected}, received {received(error.get('input'))}"

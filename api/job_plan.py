@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.definitions import ResolvedModel, check_id, resolve_model
+from api.definitions import ResolvedModel, check_id, named_at, resolve_model
 from api.errors import Fault, Problem, conflict
 from api.schemas.jobs import JobCreate
 from engine import inspect
@@ -74,7 +74,8 @@ def check_queue(session: Session, project_id: str, settings: Settings) -> None:
 
 
 def _ready_manifest(session: Session, project_id: str, dataset_id: str) -> Mapping[str, Any]:
-    dataset = DatasetRepository(session).get(project_id, dataset_id)
+    with named_at("/dataset"):
+        dataset = DatasetRepository(session).get(project_id, dataset_id)
     if dataset.status != READY or dataset.manifest is None:
         raise conflict("dataset_not_ready", f"the dataset is {dataset.status}; a job needs one that is ready")
     return dataset.manifest

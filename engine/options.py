@@ -87,7 +87,7 @@ def number(minimum: float | None = None, maximum: float | None = None, *, above:
         try:
             found = float(value)
         except OverflowError:
-            raise Mismatch(pointer, expected, "an integer too large for a float") from None
+            raise Mismatch(pointer, expected, _Written("an integer too large for a float")) from None
         wrong = (not math.isfinite(found) or (minimum is not None and found < minimum)
                  or (maximum is not None and found > maximum) or (above is not None and found <= above)
                  or (below is not None and found >= below))
@@ -126,17 +126,17 @@ def choice(*allowed: str) -> Reader:
     def read(value: Any, pointer: str) -> str:
         if not isinstance(value, str) or value not in allowed:
             hint = nearest(value, allowed) if isinstance(value, str) else ""
-            raise Mismatch(pointer, f"one of {', '.join(allowed)}", value if not hint else _Hinted(value, hint))
+            raise Mismatch(pointer, f"one of {', '.join(allowed)}", value if not hint else _Written(show(value) + hint))
         return value
 
     return Reader(read, {"type": "string", "enum": list(allowed)})
 
 
-class _Hinted:
-    """A received value followed by a suggestion."""
+class _Written:
+    """What was received, in words that a message takes as they are."""
 
-    def __init__(self, value: object, hint: str) -> None:
-        self.text = show(value) + hint
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     def __repr__(self) -> str:
         return self.text
@@ -182,11 +182,16 @@ def sequence(item: Reader, minimum: int = 0, maximum: int = 10_000) -> Reader:
 
     def read(value: Any, pointer: str) -> tuple[Any, ...]:
         if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or not minimum <= len(value) <= maximum:
-            received = value if not isinstance(value, list) else f"{len(value)} entries"
-            raise Mismatch(pointer, f"a list of {minimum} to {maximum} entries", received)
+            raise Mismatch(pointer, f"a list of {minimum} to {maximum} entries", _Written(_length(value)))
         return collect(item, value, pointer)
 
     return Reader(read, {"type": "array", "items": dict(item.schema), "minItems": minimum, "maxItems": maximum})
+
+
+def _length(value: Any) -> str:
+    if not isinstance(value, list):
+        return show(value)
+    return f"a list of {len(value)}" if value else "an empty list"
 
 
 def spatial(rank: int, minimum: int = 1) -> Reader:

@@ -131,13 +131,22 @@ CASES = [
     job("a control character in metadata", "/metadata/a", metadata={"a": "\n"}),
     job("a data set that is a number", "/dataset", dataset=7),
     job("a data set that is a path", "/dataset", 404, dataset="../../etc/passwd"),
-    job("a data set that is not there", "not_found", 404, dataset="ds_" + ABSENT),
-    job("a model that is not there", "not_found", 404, model="mdl_" + ABSENT),
+    job("a data set that is not there", "/dataset", 404, dataset="ds_" + ABSENT),
+    job("a model that is not there", "/model", 404, model="mdl_" + ABSENT),
     job("a model that is a module path", "/model", 404, model="os.system"),
     job("a model that is a list", "/model", model=[DENSE]),
     job("a model that is null", "/model", model=None),
-    job("a warm start from nowhere", "not_found", 404, model={"from_job": "job_" + ABSENT}),
+    job("a warm start from nowhere", "/model/from_job", 404, model={"from_job": "job_" + ABSENT}),
     job("a warm start from a number", "/model/from_job", model={"from_job": 1}),
+    Case(
+        "a warm start from a checkpoint that is not there",
+        lambda http, things: http.post(
+            "/v1/jobs",
+            json=job_body(things.dataset, model={"from_job": things.job, "checkpoint": "ckpt_" + ABSENT}),
+        ),
+        404,
+        "/model/checkpoint",
+    ),
     job("a warm start with more", "/model/weights", model={"from_job": "job_" + ABSENT, "weights": "x"}),
     job("training that is a list", "/training", training=[]),
     job("an unknown block in data", "/data/feature", data={"feature": ["height"]}),
@@ -256,12 +265,14 @@ CASES = [
     get("a thousand metrics", "/v1/jobs/{job}/metrics?names=" + ",".join(map(str, range(1000))), "names"),
     get("an unknown weights format", "/v1/jobs/{job}/weights?format=pkl", "format"),
     get("a forged checkpoint", "/v1/jobs/{job}/weights?checkpoint=newest", "checkpoint"),
-    get("a checkpoint that is not there", "/v1/jobs/{job}/weights?checkpoint=ckpt_" + ABSENT, "not_found", 404),
+    get("a checkpoint that is not there", "/v1/jobs/{job}/weights?checkpoint=ckpt_" + ABSENT, "checkpoint", 404),
     get("a preview of -1", "/v1/datasets/{dataset}/preview?limit=-1", "limit"),
     # Uploads
     form("an unknown data format", "format", format="parquet"),
     form("an unknown option of a format", "/options/delimeter", format="csv", options='{"delimeter": ";"}'),
-    form("options that are no JSON", "invalid_json", 400, options="{"),
+    form("an unknown option, the format found out", "/options/targt", options='{"targt": "label"}'),
+    form("a smuggled type, the format found out", "/options/type", options='{"type": "npz"}'),
+    form("options that are no JSON", "/options", 400, options="{"),
     form("options that are a list", "/options", options="[]"),
     form("an option that is NaN", "/options/a", options='{"a": NaN}'),
     form("a smuggled type", "/options/type", format="csv", options='{"type": "npz"}'),
@@ -308,6 +319,20 @@ def test_a_layer_of_a_billion_units_does_not_fit(server, things):
     response = server.http.post("/v1/jobs", json=job_body(things.dataset, model=wide))
     assert response.status_code == 422
     assert any(error["pointer"].startswith("/model") for error in response.json()["errors"])
+
+
+def test_details_say_what_and_where(server, things):
+    def detail(response: httpx.Response) -> str:
+        return response.json()["detail"]
+
+    files = {"file": ("x.csv", CSV)}
+    options = server.http.post("/v1/datasets", files=files, data={"options": "{target: label}"})
+    assert detail(options).startswith("expected JSON in the part options, received a fault of syntax at line 1")
+    nan = server.http.post("/v1/jobs", content=b'{"model": NaN}', headers=JSON)
+    assert detail(nan) == "expected a finite number, received NaN at /model"
+    assert detail(server.http.post("/v1/jobs", json=[])) == "expected an object, received a list of 0 entries"
+    empty = server.http.post("/v1/jobs", json=job_body(things.dataset, data={"features": [], "target": "label"}))
+    assert "received an empty list" in empty.text
 
 
 def test_all_faults_come_together_with_hints(server, things):
