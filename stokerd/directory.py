@@ -70,9 +70,13 @@ class DataDirectory:
     def write(self, file: Path, text: str) -> None:
         """Replace a file of the directory in one step, readable by its owner alone."""
         partial = file.with_name(f".{file.name}.{os.getpid()}")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(file)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise

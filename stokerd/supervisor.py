@@ -108,7 +108,11 @@ class Supervisor:
         self._record()
 
     def _record(self) -> None:
-        self._changed([(child.name, child.identity) for child in self.children if child.identity is not None])
+        """A full disk must not take down what runs: children end with this process even if no record names them."""
+        try:
+            self._changed([(child.name, child.identity) for child in self.children if child.identity is not None])
+        except OSError as error:
+            self._say(f"what runs could not be written down: {error.strerror or error}")
 
     def _wait(self, timeout_seconds: float) -> None:
         select.select([self._woken], [], [], timeout_seconds)

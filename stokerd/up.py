@@ -46,8 +46,8 @@ def up(data_dir: Path | None, host: str, port: int, workers: int) -> int:
     except DirectoryHeld as held:
         say(str(held))
         return 3
-    except CannotStart as reason:
-        say(str(reason))
+    except (CannotStart, OSError) as reason:
+        say(f"stokerd: {reason}")
         return 1
 
 
@@ -158,9 +158,15 @@ class Stack:
 
     def _prepare_database(self) -> None:
         """Migrate, forget workers that an earlier run left behind, and see that there is a key."""
+        from sqlalchemy.exc import SQLAlchemyError
+
         from stokerd.database import prepare
 
-        prepare(self.settings, self.directory, self.left_behind)
+        try:
+            prepare(self.settings, self.directory, self.left_behind)
+        except (SQLAlchemyError, ValueError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise CannotStart(f"the database cannot be prepared: {cause}") from error
 
     def _part(self, name: str, *arguments: str, fds: Sequence[int] = ()) -> Child:
         return self._child(name, [sys.executable, "-P", "-m", "stokerd", *arguments], fds)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from stokerd.directory import DataDirectory, DirectoryHeld
 from stokerd.processes import identify
+from stokerd.up import up
 
 
 def test_a_directory_is_held_once(tmp_path):
@@ -68,3 +70,25 @@ def test_written_files_are_their_owners_alone(tmp_path):
         directory.write(directory.key_file, "sk_secret\n")
         assert stat.S_IMODE(directory.key_file.stat().st_mode) == 0o600
         assert [file.name for file in directory.path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path):
+    with DataDirectory(tmp_path / "data") as directory:
+        directory.write(directory.key_file, "sk_first")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
+        try:
+            with pytest.raises(OSError, match="large"):
+                directory.write(directory.key_file, "sk_second")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, ignored)
+        assert directory.key_file.read_text() == "sk_first"
+        assert [file.name for file in directory.path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_data_directory_that_cannot_be_made_is_a_line_not_a_traceback(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert up(tmp_path / "file" / "data", "127.0.0.1", 0, 1) == 1
+    assert capsys.readouterr().err.startswith("stokerd: [Errno 20] Not a directory")

@@ -151,3 +151,15 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path):
     while status.exists() and ") Z " not in status.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_record_that_cannot_be_written_takes_nothing_down(tmp_path, case):
+    def full_disk(children: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    case.start("first", SLEEP)
+    case.supervisor._changed = full_disk
+    child = case.start("second", SLEEP)
+    child.kill()
+    case.until(lambda: child.restarts == 1)
+    assert "what runs could not be written down: No space left on device" in case.said

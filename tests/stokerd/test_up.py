@@ -169,3 +169,18 @@ def test_a_port_that_is_taken_is_said(directory):
         )
     assert answer.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in answer.stderr
+
+
+def test_a_database_that_cannot_be_prepared_is_said_and_everything_ends(directory):
+    directory.mkdir()
+    (directory / "stoker.db").write_bytes(b"anything but a database " * 1000)
+    up = Up(directory)
+    try:
+        assert up.process.wait(60) == 1
+        assert up.process.stderr is not None
+        said = up.process.stderr.read()
+        assert "the database cannot be prepared: file is not a database" in said
+        assert "Traceback" not in said
+        assert up.children() == {}
+    finally:
+        up.end()
