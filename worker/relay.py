@@ -34,6 +34,8 @@ OUTBOX_SECONDS = 0.2
 GREET_SECONDS = 0.5
 HOLD_SECONDS = 5.0
 COLLECT_SECONDS = 300.0
+MORE_SECONDS = 2.0
+"""Until the next round of collecting while there is more: it works for half a second, and wake-ups go out between."""
 LOOK_SHARE = 0.25
 """How often expired leases are looked for, as a share of how long they must have been seen."""
 LONGEST_PAUSE_SECONDS = 5.0
@@ -148,7 +150,10 @@ def run() -> int:
 
 
 class Rounds:
-    """What is due when. A round that fails is tried again with a growing pause; the others go on."""
+    """What is due when. A round that fails is tried again with a growing pause; the others go on.
+
+    A round that answers True has more to do and is due again soon.
+    """
 
     def __init__(self, relay: Relay) -> None:
         settings = relay.settings
@@ -168,9 +173,9 @@ class Rounds:
             if now < self._due.get(name, 0.0):
                 continue
             try:
-                work()
+                more = work() is True
                 self._pauses.pop(name, None)
-                self._due[name] = now + interval
+                self._due[name] = now + (min(interval, MORE_SECONDS) if more else interval)
             except (*UNREACHABLE, *BROKER_AWAY) as error:
                 pause = self._pauses[name] = min(self._pauses.get(name, 0.1) * 2, LONGEST_PAUSE_SECONDS)
                 self._due[name] = now + pause

@@ -12,7 +12,7 @@ from store.repositories.datasets import DatasetRepository
 from store.repositories.running_jobs import RunningJobRepository
 from store.session import Database
 from tests.store.rows import claim, claimed_job, new_dataset, new_job, new_project
-from worker.relay import Relay, Rounds
+from worker.relay import COLLECT_SECONDS, MORE_SECONDS, Relay, Rounds
 
 
 class Sent(list[str]):
@@ -165,3 +165,13 @@ def test_one_failing_round_does_not_stop_the_others(sqlite_database, sent):
     rounds.once(0.0)
     assert sent == ["ingest"]
     database.close()
+
+
+def test_a_round_with_more_to_do_comes_again_soon(quiet, sent, monkeypatch):
+    more = iter([True, False])
+    monkeypatch.setattr("worker.relay.collect", lambda database: next(more))
+    rounds = Rounds(relay_of(quiet, sent))
+    rounds.once(1000.0)
+    assert rounds._due["collect"] == 1000.0 + MORE_SECONDS
+    rounds.once(1000.0 + MORE_SECONDS)
+    assert rounds._due["collect"] == 1000.0 + MORE_SECONDS + COLLECT_SECONDS
