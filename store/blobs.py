@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -50,7 +50,7 @@ class BlobWriter:
         self._chunk_bytes = chunk_bytes or database.settings.chunk_bytes
         self._buffer = bytearray()
         self._hash = hashlib.sha256()
-        self._chunks = 0
+        self._digests: list[str] = []
         with database.write() as session:
             values = {"id": self.id, "chunk_bytes": self._chunk_bytes, "owner": owner, "touched_at": clock()}
             session.execute(insert(Blob).values(values))
@@ -123,21 +123,34 @@ class BlobWriter:
         if session.execute(touched, execution_options=NO_SYNC).one_or_none() is None:
             raise BlobGone(self.id, COLLECTED)
         digest = hashlib.sha256(data).hexdigest()
-        values = {"blob_id": self.id, "number": self._chunks, "size_bytes": len(data), "sha256": digest, "data": data}
+        values = {
+            "blob_id": self.id,
+            "number": len(self._digests),
+            "size_bytes": len(data),
+            "sha256": digest,
+            "data": data,
+        }
         session.execute(insert(Chunk).values(values))
-        self._chunks += 1
+        self._digests.append(digest)
         self._buffer.clear()
 
     def _check(self, session: Session) -> None:
-        counts = select(func.count(), func.coalesce(func.sum(Chunk.size_bytes), 0)).where(Chunk.blob_id == self.id)
-        chunks, size = session.execute(counts).one()
-        if (chunks, size) != (self._chunks, self.size_bytes):
-            raise CorruptBlob(
-                self.id, f"expected {self._chunks} chunks of {self.size_bytes} bytes, found {chunks} of {size}"
-            )
+        statement = select(Chunk.size_bytes, Chunk.sha256).where(Chunk.blob_id == self.id).order_by(Chunk.number)
+        chunks = session.execute(statement).all()
+        count, size = len(chunks), sum(chunk.size_bytes for chunk in chunks)
+        if (count, size) != (len(self._digests), self.size_bytes):
+            expected = f"{len(self._digests)} chunks of {self.size_bytes} bytes"
+            raise CorruptBlob(self.id, f"expected {expected}, found {count} of {size}")
+        if [chunk.sha256 for chunk in chunks] != self._digests:
+            raise CorruptBlob(self.id, "the chunks' SHA-256 are not those that were written")
 
     def _publish(self, session: Session) -> None:
-        values = {"sha256": self.sha256, "size_bytes": self.size_bytes, "chunks": self._chunks, "touched_at": clock()}
+        values = {
+            "sha256": self.sha256,
+            "size_bytes": self.size_bytes,
+            "chunks": len(self._digests),
+            "touched_at": clock(),
+        }
         session.execute(update(Blob).where(Blob.id == self.id).values(values), execution_options=NO_SYNC)
 
     def _is_mine(self) -> ColumnElement[bool]:

@@ -200,3 +200,12 @@ def test_a_writer_with_chunks_lost_cannot_commit(database: Database) -> None:
         session.query(Chunk).filter(Chunk.blob_id == writer.id, Chunk.number == 0).delete()
     with pytest.raises(CorruptBlob, match="expected 2 chunks"), database.write() as session:
         writer.commit(session)
+
+
+def test_a_writer_with_chunks_exchanged_cannot_commit(database: Database) -> None:
+    writer = written(database, os.urandom(3 * MIB))
+    with database.write() as session:
+        others = hashlib.sha256(b"somebody else's").hexdigest()
+        session.execute(update(Chunk).where(Chunk.blob_id == writer.id, Chunk.number == 0).values(sha256=others))
+    with pytest.raises(CorruptBlob, match="not those that were written"), database.write() as session:
+        writer.commit(session)
