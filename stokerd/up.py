@@ -150,6 +150,7 @@ class Stack:
         while not self.supervisor.stop_requests:
             if ready(host.strip("[]"), int(port)):
                 self.directory.write(self.directory.address_file, address + "\n")
+                say(f"the API key is in {self.directory.key_file}, logs are in {self.directory.logs}")
                 print(f"ready {address}", flush=True)
                 return
             if time.monotonic() > deadline:

@@ -145,6 +145,8 @@ def test_ready_refuse_another_survive_a_kill_and_drain(directory):
             # SIGTERM drains in order and leaves nothing.
             again.process.send_signal(signal.SIGTERM)
             assert again.process.wait(60) == 0
+            assert again.process.stderr is not None
+            assert f"the API key is in {key_file}" in again.process.stderr.read()
             assert not any(child.alive() for child in children.values())
             assert not (directory / "address").exists()
             assert not runtime.exists()
