@@ -100,7 +100,8 @@ def _references(draft: Draft, names: Sequence[str], faults: Faults) -> list[tupl
         elif len(draft.inputs) == 1:
             found.append((draft.inputs[0].name,))
         else:
-            faults.add(layer.inputs_pointer, f"the names of some of the {len(draft.inputs)} inputs", "nothing")
+            if draft.inputs:  # without any, that is the fault
+                faults.add(layer.inputs_pointer, f"the names of some of the {len(draft.inputs)} inputs", "nothing")
             found.append(())
     return found
 

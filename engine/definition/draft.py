@@ -61,7 +61,7 @@ class DraftLayer:
 
 @dataclass(frozen=True)
 class Draft:
-    """Outputs by name; None: the last layer's, under its name."""
+    """No inputs: those of the job's data. Outputs by name; None: the last layer's, under its name."""
 
     name: str
     inputs: tuple[DraftInput, ...]

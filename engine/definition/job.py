@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.data import columns
 from engine.data.columns import DataPlan
 from engine.definition.assemble import read_parts
-from engine.definition.draft import Draft, Faults
+from engine.definition.draft import Draft, DraftInput, Faults
+from engine.definition.draft import name as readable_name
 from engine.definition.model import Model, draft_model, finish_model
 from engine.definition.native import refuse_unknown
-from engine.definition.outputs import check_loss, check_metrics, for_outputs, warn_about_logits
+from engine.definition.outputs import check_loss, check_metrics, for_outputs, warn_about_logits, warn_about_metrics
 from engine.definition.training import Checkpoints, Resources, Training, TrainingOptions
 from engine.errors import DefinitionError, Fault, nearest, pointer_to, show
 from engine.losses.base import Loss
@@ -77,6 +78,8 @@ class _Job:
         plan = self._data(options)
         checkpoints = self._options(Checkpoints, "checkpoints")
         resources = self._options(Resources, "resources")
+        if draft is not None and plan is not None and not draft.inputs:
+            draft = self._borrow_inputs(draft, plan)
         if self.faults.found and draft is not None:
             read_parts(draft, self.faults)
         self.faults.stop()
@@ -128,6 +131,20 @@ class _Job:
             self.faults.extend(error.faults)
             return None
 
+    def _borrow_inputs(self, draft: Draft, plan: DataPlan) -> Draft:
+        """The data's inputs for a model that names none; a lone one with a name of another kind is called `input`."""
+        at, inputs = draft.inputs_pointer, []
+        for given in plan.inputs:
+            name = given
+            try:
+                readable_name(given, pointer_to("/data/features", given))
+            except Mismatch as mismatch:
+                name = "input"
+                if len(plan.inputs) > 1:
+                    self.faults.extend(mismatch.faults)
+            inputs.append(DraftInput(name, None, at, at))
+        return replace(draft, inputs=tuple(inputs))
+
     def _feeds(self, draft: Draft, plan: DataPlan) -> dict[str, str]:
         """The data's input for each of the model's: by name, or the only one for the only one."""
         if len(draft.inputs) == 1 and len(plan.inputs) == 1:
@@ -168,6 +185,7 @@ class _Job:
         for output, (listed, at) in for_outputs(options.metrics, model, "/training/metrics", faults).items():
             if output in losses:
                 metrics[output] = check_metrics(model, output, listed, target, at, faults)
+                warnings += [f"{at}: {text}" for text in warn_about_metrics(output, losses[output], metrics[output])]
             elif isinstance(options.metrics, Mapping):
                 faults.add(at, "the name of an output that has a loss", show(output))
         training = Training(

@@ -56,6 +56,8 @@ def parse_model(document: Any, pointer: str = "/model") -> Model:
     def read(value: Any, at: str) -> Model:
         faults = Faults()
         draft = draft_model(value, at, faults)
+        if not draft.inputs:
+            faults.missing(draft.inputs_pointer, 'an object {name: {"shape": […]}} (only a job\'s data can supply it)')
         for entry in draft.inputs:
             if entry.shape is None:
                 faults.missing(entry.shape_pointer, "a shape like [28, 28, 1] (only a job's data can supply it)")

@@ -25,7 +25,8 @@ float32 = only("float32", "the engine computes in float32, and converts integer 
 def read_native(document: Mapping[str, Any], pointer: str, faults: Faults) -> Draft:
     """The draft of a native definition; what is at fault in its form is noted and left out."""
     refuse_unknown(document, FIELDS, pointer, faults)
-    inputs = _inputs(document.get("inputs"), pointer_to(pointer, "inputs"), faults)
+    written = document.get("inputs")
+    inputs = () if written is None else _inputs(written, pointer_to(pointer, "inputs"), faults)
     layers_pointer = pointer_to(pointer, "layers")
     layers = [_layer(entry, pointer_to(layers_pointer, index), faults)
               for index, entry in enumerate(faults.read(_layers, document.get("layers"), layers_pointer, ()))]
@@ -103,11 +104,12 @@ def _outputs(value: Any, pointer: str, faults: Faults) -> tuple[tuple[str, Refer
     if not 1 <= len(pairs) <= MAXIMUM_OUTPUTS:
         faults.add(pointer, f"1 to {MAXIMUM_OUTPUTS} outputs", f"{len(pairs)}")
         return ()
-    known: set[str] = set()
+    outputs: dict[str, Reference] = {}
     for name, layer, at in pairs:
-        read = faults.read(draft.name, name, at)
-        faults.read(draft.name, layer, at)
-        if read is not None and read in known:
-            faults.add(at, "different outputs", f"{show(name)} twice")
-        known.add(read)
-    return tuple((name, Reference(layer, at)) for name, layer, at in pairs)
+        output, read = faults.read(draft.name, name, at), faults.read(draft.name, layer, at)
+        if output is None or read is None:
+            continue
+        if output in outputs:
+            faults.add(at, "different outputs", f"{show(output)} twice")
+        outputs[output] = Reference(read, at)
+    return tuple(outputs.items())

@@ -58,7 +58,9 @@ def _deciding(model: Model, output: str) -> LayerNode | None:
     """The layer whose option is the size of the output's last dimension, if one is."""
     nodes = {node.name: node for node in model.layers}
     node = nodes.get(model.outputs[output])
-    while node is not None and node.layer.keeps_shape:
+    # A layer that has neither a size of its own nor changes its only input's shape does not decide it.
+    while (node is not None and node.layer.size_option is None and len(node.inputs) == 1
+           and model.types[node.name] == model.types[node.inputs[0]]):
         node = nodes.get(node.inputs[0])
     return node if node is not None and node.layer.size_option in ("units", "filters") else None
 
@@ -94,6 +96,14 @@ def warn_about_logits(model: Model, output: str, loss: Loss) -> str | None:
         return (f"output {output!r} ends without an activation, but {type(loss).__name__} has from_logits false: "
                 f"it expects probabilities, as {wanted} gives them")
     return None
+
+
+def warn_about_metrics(output: str, loss: Loss, metrics: tuple[Metric, ...]) -> list[str]:
+    """As Keras, metrics judge what the model gives: logits, if the loss takes those."""
+    if not isinstance(loss, Crossentropy) or not loss.from_logits:
+        return []
+    return [f"metric {metric.log_name!r} of output {output!r} takes probabilities, but the loss has from_logits true"
+            for metric in metrics if metric.of_probabilities and not getattr(metric, "from_logits", False)]
 
 
 def _last_function(model: Model, output: str) -> str | None:

@@ -21,8 +21,6 @@ class Activation(Layer):
     Input shape: any. Output shape: the input's.
     """
 
-    keeps_shape = True
-
     activation: Function = option(entry("activation"))
 
     samples = (LayerSample({"activation": "tanh"}, ((5,),), (5,)),
@@ -39,8 +37,6 @@ class ReLU(Layer):
 
     Input shape: any. Output shape: the input's.
     """
-
-    keeps_shape = True
 
     max_value: float | None = option(optional(number(minimum=0)), default=None)
     negative_slope: float = option(number(minimum=0), default=0.0)
@@ -60,8 +56,6 @@ class Softmax(Layer):
 
     Input shape: (batch, …, classes). Output shape: the input's.
     """
-
-    keeps_shape = True
 
     axis: int = option(integer(minimum=-8), default=-1)
 

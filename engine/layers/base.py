@@ -47,8 +47,6 @@ class Layer(ABC):
 
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the largest number of inputs; None: any."""
-    keeps_shape: ClassVar[bool] = False
-    """True if the output has the input's shape whatever that is: a fault of its shape lies further up."""
     size_option: ClassVar[str | None] = None
     """The option that decides the size of the output's last dimension."""
     samples: ClassVar[tuple[LayerSample, ...]] = ()

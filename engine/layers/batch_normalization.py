@@ -28,8 +28,6 @@ class BatchNormalization(Layer):
     Input shape: (batch, …, channels). Output shape: the input's.
     """
 
-    keeps_shape = True
-
     axis: int = option(integer(minimum=-8), default=-1)
     momentum: float = option(number(minimum=0, maximum=1), default=0.99)
     epsilon: float = option(number(above=0), default=1e-3)

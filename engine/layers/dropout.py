@@ -19,8 +19,6 @@ class Dropout(Layer):
     Input shape: any. Output shape: the input's.
     """
 
-    keeps_shape = True
-
     rate: float = option(number(minimum=0, below=1))
     noise_shape: Any = option(only(None, "every element is drawn by itself"), default=None)
     seed: Any = option(only(None, "the job's seed decides"), default=None)

@@ -41,6 +41,8 @@ class CategoricalAccuracy(SparseCategoricalAccuracy):
 class BinaryAccuracy(Mean):
     """The share of outputs on their target's side of `threshold`."""
 
+    of_probabilities = True
+
     threshold: float = option(number(above=0, below=1), default=0.5)
 
     def fault(self, target: Target, output: tuple[int, ...]) -> str | None:

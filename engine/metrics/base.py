@@ -24,6 +24,8 @@ class Metric(ABC):
 
     better: ClassVar[str] = "max"
     """Whether higher (`max`) or lower (`min`) is better."""
+    of_probabilities: ClassVar[bool] = False
+    """True if outputs count as numbers between 0 and 1, so that logits would be misjudged."""
 
     name: str | None = option(optional(text()), default=None, doc="the name in the logs; null: the metric's own")
 

@@ -19,6 +19,8 @@ from engine.types import Batch
 class Confusion(Metric):
     """A metric of pairs of a score in [0, 1] and a target of 0 or 1; class codes are made one-hot."""
 
+    of_probabilities = True
+
     def fault(self, target: Target, output: tuple[int, ...]) -> str | None:
         if target.kind == "classes" and output not in ((1,), (target.classes,)):
             wanted = "(batch, 1)" if target.classes == 2 else f"(batch, {target.classes})"
