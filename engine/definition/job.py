@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.data import columns
 from engine.data.columns import DataPlan
+from engine.data.splits import part_of
 from engine.definition.assemble import read_parts
 from engine.definition.draft import Draft, DraftInput, Faults
 from engine.definition.draft import name as readable_name
@@ -220,8 +221,10 @@ class _Job:
 
     def _validates(self, plan: DataPlan) -> bool:
         """Will there be validation rows, hence logs called val_…?"""
-        start, stop = self.schema["splits"].get("validation", (0, 0))
-        return plan.block.split.validation > 0 or stop > start
+        given = self.schema["splits"]
+        start, stop = given.get("validation", (0, 0))
+        first, last = given["train"]
+        return bool(part_of(last - first, plan.block.split.validation)) or stop > start
 
     def _watch(self, training: Training, checkpoints: Checkpoints, logs: tuple[str, ...]) -> None:
         """Monitors must watch what will be logged."""

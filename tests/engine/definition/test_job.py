@@ -228,8 +228,9 @@ def test_faults_of_all_parts_come_together():
         "/model/layers/0/filters", "/data/target", "/training/epochs", "/resources/threads"}
 
 
-def test_without_validation_rows_nothing_called_val_can_be_watched():
-    found = faults(changed(JOB, "/data/split", {}))
+@pytest.mark.parametrize("split", [{}, {"validation": 0.001}])
+def test_without_validation_rows_nothing_called_val_can_be_watched(split):
+    found = faults(changed(JOB, "/data/split", split))
     assert set(found) == {"/training/callbacks/0/monitor", "/checkpoints/monitor"}
 
 
