@@ -47,7 +47,9 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]
         _, queue, slots = consumer.app.stoker_presence
         self._write(consumer, lambda workers: workers.beat(consumer.hostname, queue, slots))
         try:
-            waiting = int(consumer.connection.default_channel.client.llen(queue))
+            # Not `channel.client`: its one connection is in the middle of a BRPOP, which would take the answer.
+            with consumer.connection.default_channel.conn_or_acquire() as client:
+                waiting = int(client.llen(queue))
         except (RedisError, OSError):
             return  # Celery finds out itself, and connects again
         if self._hearing.lost(waiting=waiting, busy=len(state.active_requests)):

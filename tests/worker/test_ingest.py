@@ -15,6 +15,7 @@ from store.blobs import read_blob
 from store.repositories import DatasetRepository
 from tests.worker.stack import Stack, points
 from worker.dataset_cache import ColumnFile, DatasetCache
+from worker.presence import BEAT_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,16 @@ def test_an_upload_becomes_columns(stack, worker):
     # The columns were left for training on this machine.
     cache = DatasetCache(stack.settings.cache_dir / "datasets", stack.settings.cache_bytes)
     stack.until(lambda: cache.folder([ColumnFile.of(file) for file in files]).exists())
+
+
+@pytest.mark.slow
+def test_an_idle_workers_beats_do_not_disturb_its_listening(stack, worker):
+    """A question on the connection that waits for work would take its answer, and end the worker."""
+    before = len(stack.log.read_bytes())
+    time.sleep(2.5 * BEAT_SECONDS)
+    assert b"Error" not in stack.log.read_bytes()[before:]
+    assert worker.poll() is None
+    assert stack.until_ingested(stack.upload(points(10))).status == "ready"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", points()[:1000]])
