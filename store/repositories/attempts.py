@@ -13,7 +13,7 @@ from store.models import Attempt
 
 
 class AttemptRepository:
-    """Written by JobRepository as it claims and ends."""
+    """Written by RunningJobRepository as it claims and ends."""
 
     def __init__(self, session: Session) -> None:
         self.session = session

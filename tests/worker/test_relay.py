@@ -1,4 +1,4 @@
-"""The relay on both databases; the broker is a list here, and a real Valkey in test_stack.py."""
+"""The relay on both databases; the broker is a list here, and a real Valkey in test_training.py."""
 
 from __future__ import annotations
 
