@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from engine.errors import CompileError
 from engine.graph.ir import Graph, Node, Value
 from engine.graph.text import neighbourhood
+from engine.ops.base import ShapeMismatch
 
 
 def verify(graph: Graph) -> None:
@@ -40,9 +41,12 @@ def _fault(node: Node, known: set[Value]) -> str | None:
     for index, value in enumerate(node.inputs):
         if value not in known and value.role not in ("constant", "state", "table"):
             return f"input {index} ({value.type}) is read before it is computed"
-    if any(output in known for output in node.outputs):
+    if any(output in known for output in node.outputs) or len(set(node.outputs)) < len(node.outputs):
         return "an output is computed twice"
-    inferred = node.op.infer(*(value.type for value in node.inputs), **node.attrs)
+    try:
+        inferred = node.op.infer(*(value.type for value in node.inputs), **node.attrs)
+    except (ShapeMismatch, TypeError, ValueError) as mismatch:
+        return f"its op does not take its inputs and attributes: {mismatch}"
     received = tuple(output.type for output in node.outputs)
     if inferred != received:
         return f"expected outputs {[str(type) for type in inferred]}, received {[str(type) for type in received]}"

@@ -23,7 +23,7 @@ def expected(op: str, arrays: Sequence[np.ndarray], attrs: Mapping[str, Any]) ->
 
 
 def assert_close(received: np.ndarray, wanted: np.ndarray, what: str, tolerance: float = TOLERANCE) -> None:
-    """Integers are equal; floats differ by at most `tolerance` of the largest value, and are not finite where they should."""
+    """Integers are equal; floats differ by at most `tolerance` of the largest value; NaN and infinity are the same."""
     assert received.shape == wanted.shape, f"{what}: expected shape {wanted.shape}, received {received.shape}"
     if received.dtype.kind != "f":
         np.testing.assert_array_equal(received, wanted, err_msg=what)
