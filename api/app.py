@@ -57,11 +57,6 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def app_from_environment() -> FastAPI:
-    """For servers that take a factory: the settings are the environment's."""
-    return create_app(Settings.from_environment())
-
-
 def _body_limits(settings: Settings) -> BodyLimits:
     return BodyLimits(
         json_bytes=settings.body_bytes,

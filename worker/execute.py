@@ -128,6 +128,10 @@ class Trainer:
         except (DefinitionError, DataError, WeightsError, NumericsError, MemoryError) as error:
             log.warning("%s: %s", self.job.id, error)
             self._fail(explain(error))
+        except OSError:
+            # A full disk or one that fails is the machine's fault: another attempt, perhaps elsewhere, may go through.
+            log.exception("%s: this machine could not go on", self.job.id)
+            return CRASHED
         except Exception as error:
             log.exception("%s: training failed", self.job.id)
             self._fail(error_of("internal_error", f"The engine failed with {type(error).__name__}: {error}"[:2000]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import signal
@@ -20,7 +21,7 @@ from store.repositories.datasets import DatasetRepository
 from store.session import Database
 from worker import memory
 from worker.dataset_cache import ColumnFile, DatasetCache
-from worker.exits import DONE
+from worker.exits import CRASHED, DONE
 from worker.files import WorkFolder, fetch, store
 from worker.lease import UNREACHABLE
 from worker.notice import TIME_IS_UP, Notice
@@ -106,8 +107,9 @@ class Ingester:
         except (BlobGone, CorruptBlob) as error:
             self._fail(error_of("upload_unreadable", f"The stored upload cannot be read back ({error})."))
         except OSError as error:
-            # RLIMIT_FSIZE raises this, and so does a full disk.
             log.exception("%s: ingest failed", self.dataset.id)
+            if error.errno != errno.EFBIG:  # a full disk: another attempt, perhaps elsewhere, may go through
+                return CRASHED
             self._fail(error_of("too_large", f"The columns could not be written: {error.strerror or error}."))
         except Exception as error:
             log.exception("%s: ingest failed", self.dataset.id)

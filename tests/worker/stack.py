@@ -40,7 +40,7 @@ class Stack:
     def __init__(self, directory: Path, database_url: str = "", **settings: Any) -> None:
         self.runtime = broker.runtime_directory(directory)
         quick = {
-            "lease_seconds": 3.0,
+            "lease_seconds": 6.0,
             "renew_seconds": 1.0,
             "poll_seconds": 0.2,
             "sweep_seconds": 1.0,
