@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import weakref
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import prod
+from queue import SimpleQueue
+from threading import Thread
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call
 from engine.lowering.plan import Plan
 from engine.runtime import stream as streams
-from engine.runtime.stream import Stream
+from engine.runtime.stream import Stream, Turn
 from engine.types import concrete
 
 ALIGNMENT = 64
@@ -32,27 +34,54 @@ def aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 class Workers:
-    """The threads that share a session's work: the caller's own and `threads - 1` others, which wait between calls."""
+    """The threads that share a session's work: the caller's own and `threads - 1` others, which wait between runs.
+
+    The others are started by the first run. They wait at a queue that is written in C, so that a signal's handler may
+    raise at any moment without leaving a lock behind, as it might in an executor of the standard library.
+    """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1, "stoker-compute") if threads > 1 else None
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._helpers: list[Thread] = []
+        weakref.finalize(self, _dismiss, self._orders, threads - 1)
 
     def run(self, stream: Stream, steps: int) -> int:
         """Run up to `steps` steps and return how many were done. The interpreter is free meanwhile."""
+        while len(self._helpers) < self.threads - 1:
+            helper = Thread(target=_help, args=(self._orders,), name="stoker-compute", daemon=True)
+            helper.start()
+            self._helpers.append(helper)
         stream.reset(steps)
-        arguments = (stream.header.ctypes.data, stream.control.ctypes.data, self.threads, steps)
-        function = streams.native()
-        others = [self._pool.submit(function, *arguments) for _ in range(1, self.threads)] if self._pool else []
-        function(*arguments)
-        for other in others:
-            other.result()
+        try:
+            for _ in range(1, self.threads):
+                self._orders.put((stream.turn, stream, self.threads, steps))
+            stream.run(self.threads, steps)
+        finally:  # also where a signal's handler raises: no thread may be left in a stream that runs again
+            stream.turn.end()
         return int(stream.control[streams.STEPS_DONE])
 
     def close(self) -> None:
         """End the other threads."""
-        if self._pool:
-            self._pool.shutdown()
+        _dismiss(self._orders, len(self._helpers))
+        while self._helpers:
+            self._helpers.pop().join()
+
+
+Order = tuple[Turn, Stream, int, int]
+
+
+def _help(orders: SimpleQueue[Order | None]) -> None:
+    """A thread's life: it takes part in runs until it is dismissed."""
+    while (order := orders.get()) is not None:
+        turn, stream, threads, steps = order
+        turn.take(stream.run, threads, steps)
+        del order, turn, stream
+
+
+def _dismiss(orders: SimpleQueue[Order | None], helpers: int) -> None:
+    for _ in range(helpers):
+        orders.put(None)
 
 
 class Session:
@@ -82,6 +111,7 @@ class Session:
             value.name: aligned(concrete(value.shape, plan.batch), value.dtype) for value in plan.graph.inputs
         }
         self._streams: dict[int, Stream] = {}
+        self._producers = plan.graph.producers()
         for name, table in self.tables.items():
             if not table.flags.c_contiguous:
                 raise CompileError(f"table {name!r}: expected a C-contiguous array")
@@ -102,7 +132,8 @@ class Session:
     def run(self, batch: int, steps: int = 1) -> int:
         """Run `steps` steps of `batch` examples as the state says; returns how many were done before a stop."""
         if batch not in self._streams:
-            self._streams[batch] = Stream(self.bind(batch), self.state, self.workers.threads)
+            held = (self._arena, self._constants, self.feeds, self.parameters, self.tables)
+            self._streams[batch] = Stream(self.bind(batch), self.state, self.workers.threads, held)
         self.state[run_state.BATCH] = batch
         return self.workers.run(self._streams[batch], steps)
 
@@ -145,9 +176,8 @@ class Session:
 
     def _source(self, value: Value) -> Value:
         """What a view of a parameter, constant or feed looks at."""
-        producers = self.plan.graph.producers()
-        while value in producers:
-            node = producers[value]
+        while value in self._producers:
+            node = self._producers[value]
             value = node.inputs[node.op.views[node.outputs.index(value)]]
         return value
 

@@ -15,8 +15,10 @@ thread takes a chunk never matters for the result.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import llvmlite.ir as ir
@@ -36,6 +38,9 @@ LAST, STEPS_DONE = 0, 1
 SPINS = 4000
 """Rounds of spinning before a waiting thread yields its core, so that a stolen core does not burn the other."""
 
+LOOK_SECONDS = 2e-5
+"""Between two looks whether the helping threads have left."""
+
 Native = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 
 
@@ -45,10 +50,48 @@ class KernelPointer(ir.PointerType):  # type: ignore[misc]  # llvmlite has no ty
     pointee = ir.FunctionType(ir.VoidType(), [I64] * 3)
 
 
-class Stream:
-    """The calls of one plan at one batch size, in the form the native loop reads."""
+class Turn:
+    """The helping threads of one run. After `end`, none is in its stream, and none that comes late gets in."""
 
-    def __init__(self, calls: Sequence[Call], state: np.ndarray[Any, Any], threads: int) -> None:
+    def __init__(self) -> None:
+        # A plain lock: a signal's handler that raises between a Condition's lock and its block would leave it locked.
+        self._lock = Lock()
+        self._inside = 0
+        self._over = False
+
+    def take(self, work: Callable[[int, int], None], threads: int, steps: int) -> None:
+        """A helping thread's part of the run."""
+        with self._lock:
+            if self._over:
+                return
+            self._inside += 1
+        try:
+            work(threads, steps)
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+    def end(self) -> None:
+        """Wait for those inside, who leave as soon as all steps are done.
+
+        May be called again, should a signal's handler have raised meanwhile.
+        """
+        with self._lock:
+            self._over = True
+        while self._inside:
+            time.sleep(LOOK_SECONDS)
+
+
+class Stream:
+    """The calls of one plan at one batch size, in the form the native loop reads.
+
+    Calls know only addresses: `held` is whatever owns the memory there, kept for as long as a thread may run.
+    """
+
+    def __init__(self, calls: Sequence[Call], state: np.ndarray[Any, Any], threads: int, held: object = None) -> None:
+        self.held = (state, held)
+        self._loop = native()
+        self.turn = Turn()
         self.control = np.zeros(2, np.int64)
         arguments = np.array([state.ctypes.data, self.control.ctypes.data], np.int64)
         self.calls = (*calls, Call(objects.load("advance", advance()), arguments, 1, "advance"))
@@ -58,9 +101,15 @@ class Stream:
         self.header = np.array([self.table.ctypes.data, len(self.table)], np.int64)
 
     def reset(self, steps: int) -> None:
-        """Before a run, while no thread is in it."""
+        """Before a run."""
+        self.turn.end()
+        self.turn = Turn()
         self.table[:, [TAKEN, DONE]] = 0
         self.control[:] = (steps, 0)
+
+    def run(self, threads: int, steps: int) -> None:
+        """One thread's part of a run of `threads`; returns when all steps are done, the interpreter free meanwhile."""
+        self._loop(self.header.ctypes.data, self.control.ctypes.data, threads, steps)
 
 
 @cache
