@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -20,12 +20,16 @@ _engines: list[llvm.ExecutionEngine] = []
 """Execution engines own the loaded code, so they live as long as the process."""
 
 
-def cache_directory() -> Path:
-    """`STOKER_KERNEL_CACHE`, or `stoker/kernels` in the user's cache directory."""
+def cache_directory() -> Path | None:
+    """`STOKER_KERNEL_CACHE`, or `stoker/kernels` in the user's cache directory; None for a user without a home."""
     given = os.environ.get("STOKER_KERNEL_CACHE")
     if given:
         return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stoker" / "kernels"
+    caches = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(caches or Path.home() / ".cache") / "stoker" / "kernels"
+    except RuntimeError:
+        return None
 
 
 def load(name: str, ir: str) -> int:
@@ -67,8 +71,11 @@ def _link(name: str, machine_code: bytes) -> int:
 
 
 def _read(key: str) -> bytes | None:
+    directory = cache_directory()
+    if directory is None:
+        return None
     try:
-        stored = (cache_directory() / f"{key}.o").read_bytes()
+        stored = (directory / f"{key}.o").read_bytes()
     except OSError:
         return None
     digest, machine_code = stored[:32], stored[32:]
@@ -77,10 +84,15 @@ def _read(key: str) -> bytes | None:
 
 def _write(key: str, machine_code: bytes) -> None:
     directory = cache_directory()
+    if directory is None:
+        return
+    part = directory / f".{key}.{secrets.token_hex(6)}.part"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
-            file.write(hashlib.sha256(machine_code).digest() + machine_code)
-        os.replace(file.name, directory / f"{key}.o")
+        try:
+            part.write_bytes(hashlib.sha256(machine_code).digest() + machine_code)
+            part.replace(directory / f"{key}.o")
+        finally:  # a full disk leaves no part behind
+            part.unlink(missing_ok=True)
     except OSError:
         return

@@ -15,14 +15,16 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from llvmlite import ir
+from numba import carray, cfunc, config, njit, types
+from numba.extending import intrinsic
+
 from engine.codegen.objects import cache_directory
 
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_directory() / "numba"))
-
-
-from llvmlite import ir
-from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
+if (directory := cache_directory()) is not None:
+    # numba reads the variable when it is imported, which may have been long ago, and again when any such one changes.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(directory / "numba"))
+    config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 
 SIGNATURE = types.void(types.CPointer(types.int64), types.int64, types.int64)
 
@@ -36,7 +38,10 @@ class ComputeKernel:
 
     @cached_property
     def _compiled(self) -> Any:
-        return cfunc(SIGNATURE, cache=True, error_model="numpy")(self.function)
+        try:
+            return cfunc(SIGNATURE, cache=True, error_model="numpy")(self.function)
+        except Exception:  # numba finds no folder to write into, or a damaged file; a fault of the code comes again below
+            return cfunc(SIGNATURE, error_model="numpy")(self.function)
 
     @property
     def address(self) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +65,46 @@ def test_a_damaged_file_is_replaced(cache, monkeypatch, damage):
 def test_a_directory_that_cannot_be_written_costs_nothing_but_time(cache):
     cache.write_text("a file where the directory should be")
     assert result(objects.load("kernel", store_constant(7))) == 21
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    for variable in ("STOKER_KERNEL_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    assert objects.cache_directory() is None
+    assert result(objects.load("kernel", store_constant(8))) == 24
+
+
+NOWHERE = """
+import numba.core.caching as caching, numpy, os, sys
+import numba
+caching.CacheImpl._locator_classes = [] if sys.argv[1] == "nowhere" else caching.CacheImpl._locator_classes
+from engine.kernels.memory import fill
+from engine.kernels.native import config
+print(bool(fill.address), config.CACHE_DIR)
+"""
+
+
+@pytest.mark.parametrize("where", ["somewhere", "nowhere"])
+def test_numbas_cache_lies_beside_ours_or_is_done_without(where, tmp_path):
+    """Also where numba was imported before the engine, or finds no folder that it can write into."""
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "STOKER_KERNEL_CACHE": str(tmp_path), "PYTHONPATH": str(root)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", NOWHERE, where], env=environment, capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.stdout.split() == ["True", str(tmp_path / "numba")], done.stderr
+    assert bool(list(tmp_path.rglob("memory.fill*.nbi"))) == (where == "somewhere")
+
+
+def test_a_damaged_file_of_numbas_is_done_without(tmp_path):
+    """As a power cut may leave it."""
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "STOKER_KERNEL_CACHE": str(tmp_path), "PYTHONPATH": str(root)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    for attempt in range(2):
+        done = subprocess.run([sys.executable, "-c", NOWHERE, "somewhere"], env=environment, capture_output=True,
+                              text=True, timeout=60, check=False)
+        assert done.stdout.startswith("True"), (attempt, done.stderr)
+        for file in (*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")):
+            file.write_bytes(b"")
