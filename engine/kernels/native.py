@@ -40,7 +40,7 @@ class ComputeKernel:
     def _compiled(self) -> Any:
         try:
             return cfunc(SIGNATURE, cache=True, error_model="numpy")(self.function)
-        except Exception:  # numba finds no folder to write into, or a damaged file; a fault of the code comes again below
+        except Exception:  # no folder to write into, or a damaged file in it; a fault of the code comes again below
             return cfunc(SIGNATURE, error_model="numpy")(self.function)
 
     @property
