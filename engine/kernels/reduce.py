@@ -17,6 +17,10 @@ from engine.lowering.chunks import row_parts
 from engine.lowering.request import KernelRequest
 
 COLUMN_BLOCK = 256
+LANES = 16
+"""Partial sums of a row."""
+ROW_BLOCK = 4096
+"""Elements of a row whose partial sums are kept apart."""
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
@@ -70,15 +74,20 @@ def _parted(
     kind: str, x: int, partial: int, out: int, reduced: int, inner: int, parts: int, scale: float
 ) -> list[Call]:
     blocks, length = -(-inner // COLUMN_BLOCK), -(-reduced // parts)
-    args = [x, partial, reduced, inner, length, parts, blocks, scale, 0]
-    return [call(lines.address, args, parts * blocks, kind), elementwise.fold(partial, out, inner, parts)]
+    if inner == 1:
+        summed = call(rows.address, [x, partial, parts, length, 1, scale, 0, reduced], parts, kind)
+    else:
+        chunks = parts * blocks
+        summed = call(lines.address, [x, partial, reduced, inner, length, parts, blocks, scale, 0], chunks, kind)
+    return [summed, elementwise.fold(partial, out, inner, parts)]
 
 
 def _call(kind: str, x: int, out: int, outer: int, reduced: int, inner: int, scale: float) -> Call:
     maximum = 1 if kind == "max" else 0
     if inner == 1:
         per_chunk = max(1, 4096 // max(1, reduced))
-        return call(rows.address, [x, out, outer, reduced, per_chunk, scale, maximum], -(-outer // per_chunk), kind)
+        args = [x, out, outer, reduced, per_chunk, scale, maximum, outer * reduced]
+        return call(rows.address, args, -(-outer // per_chunk), kind)
     blocks = -(-inner // COLUMN_BLOCK)
     args = [x, out, outer * reduced, inner, reduced, outer, blocks, scale, maximum]
     return call(lines.address, args, outer * blocks, kind)
@@ -117,33 +126,42 @@ def lines(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def rows(args, begin, end):  # type: ignore[no-untyped-def]
-    """Each row of x (outer, reduced) becomes one number: 16 partial sums, then a tree.
-    args: x, out, outer, reduced, rows a chunk, scale, maximum.
+    """Each row of x (outer, reduced) becomes one number; the last row ends where all elements do.
+
+    A block of a row is summed in partial sums and a tree, the blocks in double precision: however long a row, its sum
+    is good to a few units in the last place.
+    args: x, out, outer, reduced, rows a chunk, scale, maximum, elements.
     """
-    reduced = args[3]
-    scale = np.float32(real(args[5]))
-    x, out = floats(args[0], (args[2], reduced)), floats(args[1], (args[2],))
-    lanes = np.empty(16, np.float32)
+    scale = real(args[5])
+    out = floats(args[1], (args[2],))
+    lanes = np.empty(LANES, np.float32)
     for row in range(begin * args[4], min(end * args[4], args[2])):
-        source = x[row]
+        size = min(args[3], args[7] - row * args[3])
+        source = floats(args[0] + 4 * row * args[3], (size,))
         if args[6] == 1:
             best = source[0]
-            for index in range(1, reduced):
+            for index in range(1, size):
                 if not best >= source[index] and not np.isnan(best):
                     best = source[index]
             out[row] = best
             continue
-        lanes[:] = np.float32(0.0)
-        whole = reduced // 16 * 16
-        for index in range(0, whole, 16):
-            for lane in range(16):
-                lanes[lane] += source[index + lane]
-        for index in range(whole, reduced):
-            lanes[index - whole] += source[index]
-        for width in (8, 4, 2, 1):
-            for lane in range(width):
-                lanes[lane] += lanes[lane + width]
-        out[row] = lanes[0] * scale
+        total = 0.0
+        for start in range(0, size, ROW_BLOCK):
+            stop = min(size, start + ROW_BLOCK)
+            whole = start + (stop - start) // LANES * LANES
+            lanes[:] = np.float32(0.0)
+            for index in range(start, whole, LANES):
+                for lane in range(LANES):
+                    lanes[lane] += source[index + lane]
+            for index in range(whole, stop):
+                lanes[index - whole] += source[index]
+            width = LANES // 2
+            while width:
+                for lane in range(width):
+                    lanes[lane] += lanes[lane + width]
+                width //= 2
+            total += np.float64(lanes[0])
+        out[row] = total * scale
 
 
 @compute_kernel
