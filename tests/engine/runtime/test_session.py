@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from engine.codegen.host import host
 from engine.errors import CompileError
 from engine.graph.ir import GraphBuilder
 from engine.kernels import state as run_state
@@ -149,3 +150,22 @@ def test_batch_dimension_of_a_fetch():
     session = Session(compile_plan(b.finish(y=y), 9), {}, {}, Workers(1))
     session.run(2)
     assert session.fetch("y", 2).shape == (2, 3)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_below_the_normal_range_are_zero_in_plans_and_nowhere_else(threads: int):
+    if "+sse2" not in host().features:
+        pytest.skip("only x86 processors are told so")
+    b = GraphBuilder("tiny")
+    y = b.op("scale", b.parameter("x", Type((20_000,))), factor=1e-30)
+    workers = Workers(threads)
+    array = aligned((20_000,), "float32")
+    array[...] = np.linspace(1e-7, 1e-9, 20_000)
+    session = Session(compile_plan(b.finish(y=y), 1), {"x": array}, {}, workers)
+    session.run(1)
+    smallest = np.finfo(np.float32).tiny
+    expected = np.where(array * np.float32(1e-30) < smallest, 0, array * np.float32(1e-30))
+    assert 0 < np.count_nonzero(expected) < 20_000
+    np.testing.assert_array_equal(session.fetch("y", 1), expected)
+    assert np.float32(1e-20) * np.float32(1e-20) > 0
+    workers.close()
