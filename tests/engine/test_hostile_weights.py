@@ -135,7 +135,7 @@ def good(name: str = "a/b.npy") -> tuple[str, bytes]:
 
 
 HOSTILE_NPZ = {
-    "truncated": (archive([good()])[:-30], "directory"),
+    "truncated": (archive([good()])[:-30], "ends too early"),
     "Python objects": (one(npy(np.array([{}, "x"], object))), "received"),
     "a structured type": (one(npy(np.zeros(2, [("x", "f4")]))), "floats"),
     "dates": (one(npy(np.zeros(2, "M8[s]"))), "floats"),
