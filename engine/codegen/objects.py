@@ -9,11 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import llvmlite.binding as llvm
 
 from engine.codegen.host import host, target_machine
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 _loaded: dict[str, int] = {}
 _engines: list[llvm.ExecutionEngine] = []
@@ -42,6 +48,20 @@ def load(name: str, ir: str) -> int:
             _write(key, machine_code)
         _loaded[key] = _link(name, machine_code)
     return _loaded[key]
+
+
+def remembered(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """As functools.cache, but by what the arguments look like: 0.0 and -0.0 are equal, and make other code."""
+    known: dict[str, Made] = {}
+
+    @wraps(function)
+    def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        key = repr((args, kwargs))
+        if key not in known:
+            known[key] = function(*args, **kwargs)
+        return known[key]
+
+    return call
 
 
 def assembly(ir: str) -> str:

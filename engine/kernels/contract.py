@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -106,7 +105,7 @@ def _flops(view: Contraction, chosen: Tile, lanes: int) -> int:
     return 2 * rounds * rows * columns * length * view.reduce[1].count * view.reduce[2].count
 
 
-@cache
+@objects.remembered
 def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> int:
     """The address of the variant; compiled or loaded on first use."""
     return objects.load("contract", source(chosen, biased, body, split_loop))

@@ -7,7 +7,6 @@ line of columns, along which an operand is either contiguous or one value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from math import prod
 
 import llvmlite.ir as ir
@@ -112,7 +111,7 @@ def _strides(operand: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...
     return tuple(reversed(steps))
 
 
-@cache
+@objects.remembered
 def _kernel(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str, levels: int) -> int:
     return objects.load("elementwise", source(body, dtypes, along, out_dtype, levels))
 
