@@ -37,9 +37,9 @@ class Start:
 def began(runner: Runner, start: Start, bad: int, *, rates: Rates, stop: Callable[[], bool]) -> str | None:
     """Where the loss of update `bad` (counted from 0) became NaN or infinite, by what `runner` does from `start` on.
 
-    Weights that were not finite before that step are traced to the step that made them so: `dense (matmul)`, or
-    `optimizer (sgd) of dense/kernel in step 12`. None if `stop` asks for an end, or if nothing was found.
-    The runner's arrays are changed.
+    A node, as `dense (matmul)`; or, where weights were not finite before that step, what made them so and when, as
+    `optimizer (sgd) of dense/kernel in step 12`. None if `stop` asks for an end, or if nothing was found. The runner's
+    arrays are changed.
     """
     runner.begin(start.rows, done=start.done, epoch=start.epoch)
     last = min(bad, start.step + runner.batches - start.done)

@@ -1,8 +1,7 @@
 """Scalar expressions by the name of their op: what ops declare and what kernels make code of.
 
 An expression is a function `(m, *values, **attrs)`. A body is a chain of them: a tuple of (name, arguments,
-attributes),
-where arguments number the chain's inputs first, then its results so far. The last result is the chain's.
+attributes), where arguments number the chain's inputs first, then its results so far. The last result is the chain's.
 """
 
 from __future__ import annotations

@@ -48,9 +48,8 @@ def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Cal
         resume: CheckpointFiles | None = None, initial_weights: Path | None = None) -> Outcome:
     """Train to the end, or until `should_stop` names a reason.
 
-    For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none.
-    A normal end reports a final
-    one. Raises DataError, WeightsError, NumericsError and MemoryError.
+    For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a
+    final one. Raises DataError, WeightsError, NumericsError and MemoryError.
     """
     training = _Training(spec, dataset, reporter, should_stop, work_dir)
     try:

@@ -6,9 +6,8 @@
         units: int = option(integer(minimum=1))
         use_bias: bool = option(boolean, default=True)
 
-A reader takes a JSON value and its pointer, and returns the value the entry works with, or raises `Mismatch`.
-Every fault
-of a document is collected, so that a user sees them all at once.
+A reader takes a JSON value and its pointer, and returns the value the entry works with, or raises `Mismatch`. Every
+fault of a document is collected, so that a user sees them all at once.
 """
 
 from __future__ import annotations

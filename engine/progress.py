@@ -10,9 +10,7 @@ from typing import Any, Literal, Protocol
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands. `epoch` counts from 1; `step` is the number of optimizer updates done, `steps` of those
-    planned.
-    """
+    """Where training stands. `epoch` counts from 1; `step` optimizer updates of `steps` planned ones are done."""
 
     epoch: int
     epochs: int
@@ -34,9 +32,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """`weights` is complete in itself (definition, preprocessing, classes, metrics); `state` is what else a resume
-    needs.
-    """
+    """`weights` is complete in itself (definition, preprocessing, classes, metrics); `state` is for a resume."""
 
     weights: Path
     state: Path
@@ -44,9 +40,7 @@ class CheckpointFiles:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`best` says that `checkpoints.monitor` was never better than here; `final` that training ended normally with
-    it.
-    """
+    """`best`: `checkpoints.monitor` was never better than here; `final`: training ended normally with it."""
 
     files: CheckpointFiles
     step: int

@@ -2,10 +2,9 @@
 
 Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC'11). A key is
 `(seed, stream, a, b)`, each taken modulo 2^32: Philox's key is (seed, stream), its counter (block, 0, a, b), and a
-block
-gives four words. Words come in groups of 64 made of 16 blocks: block `16 * group + lane` puts its word `w` at position
-`64 * group + 16 * w + lane`, so that a vector of 16 lanes stores without a shuffle. A compute kernel that follows these
-two sentences has the same bits as this file.
+block gives four words. Words come in groups of 64 made of 16 blocks: block `16 * group + lane` puts its word `w` at
+position `64 * group + 16 * w + lane`, so that a vector of 16 lanes stores without a shuffle. A compute kernel that
+follows these two sentences has the same bits as this file.
 """
 
 from __future__ import annotations

@@ -72,8 +72,7 @@ class Runner:
     def advance(
         self, most: int, *, step: int = 0, rates: Callable[[Array], Array] | None = None
     ) -> tuple[Array, Array]:
-        """Do up to `most` batches, as many as fit a native call.
-        Returns their records (steps, width) and sizes (steps,).
+        """Do up to `most` batches, as many as fit a native call: their records (steps, width) and sizes (steps,).
 
         `step` is the number of updates done before, `rates` gives the learning rates of steps.
         """

@@ -17,8 +17,9 @@ SLOT_PREFIX = "optimizer/"
 
 
 def initial_weights(variables: Iterable[Variable], seed: int) -> Arrays:
-    """Every variable by its initializer; each draws from a stream of its own, so a new layer changes no other's
-    values.
+    """Every variable by its initializer, in the order in which the model's layers declare them.
+
+    Each draws from a stream of its own, so a layer that is added at the end changes no other's values.
     """
     arrays: Arrays = {}
     for index, variable in enumerate(variables):

@@ -16,9 +16,8 @@ def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Pai
 class Phase:
     """Input positions `first`, `first + stride`, … of one dimension, and the taps that reach them.
 
-    Position number i takes output position `base + i + t` for tap number t of `taps`; tap t is entry `tap + t *
-    step` of
-    the flipped kernel. Output positions outside the range are the halo's zeros.
+    Position number i takes output position `base + i + t` for tap number t of `taps`; tap t is entry
+    `tap + t * step` of the flipped kernel. Output positions outside the range are the halo's zeros.
     """
 
     first: int

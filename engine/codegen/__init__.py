@@ -1,5 +1,1 @@
-"""Code generation over llvmlite: a builder for vector loops, the host's features, scalar expressions, and the object
-cache.
-
-Knows no ops.
-"""
+"""Code generation over llvmlite: vector loops, the host, scalar expressions, the object cache. Knows no ops."""

@@ -63,10 +63,10 @@ class Loop:
 
 
 class Code:
-    """One function under construction, by default a kernel. `ir` is llvmlite's builder, for what has no name of its
-    own here.
+    """One function under construction, by default a kernel.
 
-    All parameters are int64; the first is the address of an int64 array that `arg` reads.
+    All parameters are int64; the first is the address of an int64 array that `arg` reads. `ir` is llvmlite's builder,
+    for what has no name of its own here.
     """
 
     def __init__(self, name: str, lanes: int, parameters: int = 3) -> None:

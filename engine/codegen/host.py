@@ -21,9 +21,7 @@ class Host:
     registers: int
 
     def rows(self, vectors: int) -> int:
-        """The most rows of a register tile `vectors` wide: accumulators, the operand's vectors and one to spare must
-        fit.
-        """
+        """The most rows of a register tile `vectors` wide: accumulators, operand and a spare register must fit."""
         return max(1, (self.registers - vectors - (1 if self.registers >= 32 else 2)) // vectors)
 
     @property

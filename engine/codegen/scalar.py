@@ -1,8 +1,7 @@
 """Scalar expressions as vector code: the `m` that `engine.ops.elementwise` expressions are written against.
 
-exp, log, tanh and erf are polynomials of our own, because calls of the C library stop vectorisation.
-Every multiplication
-and addition rounds by itself unless an fma is written: fused, eager and cached code give the same bits.
+exp, log, tanh and erf are polynomials of our own, because calls of the C library stop vectorisation. Every
+multiplication and addition rounds by itself unless an fma is written: fused, eager and cached code give the same bits.
 """
 
 from __future__ import annotations
@@ -134,9 +133,7 @@ class ScalarMath:
         return result
 
     def exp(self, x: Any) -> Vector:
-        """e^x: reduced to |r| <= ln 2 / 2 by Cody and Waite, then a polynomial; 0 and infinity beyond float32's
-        range.
-        """
+        """e^x: reduced to |r| <= ln 2 / 2 by Cody and Waite, then a polynomial; 0 and infinity out of range."""
         x = self.vector(x)
         bounded = self.where(x > 88.8, 88.8, self.where(x < -104.0, -104.0, x))
         n = Vector(self, self.code.intrinsic("rint", (bounded * math.log2(math.e)).value))

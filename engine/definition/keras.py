@@ -1,5 +1,6 @@
-"""What Keras 3's `model.to_json()` gives, as it is: Sequential and Functional models. Only data is read: no class or
-module that is named there is ever imported.
+"""What Keras 3's `model.to_json()` gives, as it is: Sequential and Functional models.
+
+Only data is read: no class or module that is named there is ever imported.
 """
 
 from __future__ import annotations

@@ -23,9 +23,7 @@ ROLES = ("input", "parameter", "constant", "state", "table", "scratch", "node")
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """An edge of the graph. `role` says where it comes from; inputs, parameters and constants have a name of their
-    own.
-    """
+    """An edge of the graph. `role` says where it comes from; inputs, parameters and tables have a name of their own."""
 
     type: Type
     role: str

@@ -57,8 +57,9 @@ def _below(word, limit):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def flip(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: images, state, result, height, width, channels, bytes of an element, stream, horizontal, vertical
-    (allowed).
+    """Mirrors each picture in the allowed directions.
+
+    args: images, state, result, height, width, channels, bytes of an element, stream, horizontal, vertical.
     """
     state = longs(args[1], (16,))
     height, width, pixel = args[3], args[4], args[5] * args[6]
@@ -89,8 +90,9 @@ def flip(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def crop(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: images, state, result, height, width, channels, bytes of an element, stream, window's height, window's
-    width.
+    """A window of each picture.
+
+    args: images, state, result, height, width, channels, bytes of an element, stream, height and width of the window.
     """
     state = longs(args[1], (16,))
     height, width, pixel = args[3], args[4], args[5] * args[6]

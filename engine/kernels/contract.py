@@ -145,9 +145,7 @@ def source(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
 
 
 def _descend(code: Code, rest: Index, split_loop: int) -> tuple[Index, Index, Index, Index, Index]:
-    """Offsets in A, B, C and the bias for one round of the outer loops, and the length of the outermost reduction
-    there.
-    """
+    """For one round of the outer loops: offsets in A, B, C and the bias, and the length of the outermost reduction."""
     offsets = [code.index(0)] * 4
     length = code.arg(REDUCE)
     for position in reversed(range(4)):

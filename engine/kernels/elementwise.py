@@ -77,9 +77,7 @@ def fold(parts_address: int, out_address: int, size: int, parts: int) -> Call:
 
 
 def _merge(shape: tuple[int, ...], operands: list[tuple[int, ...]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-    """The output's shape with neighbouring dimensions merged wherever every operand allows it, and the operands'
-    strides.
-    """
+    """The output's shape and the operands' strides, neighbouring dimensions merged where every operand allows it."""
     strides = [_strides(operand, shape) for operand in operands]
     dims: list[int] = []
     kept: list[list[int]] = [[] for _ in operands]

@@ -1,6 +1,4 @@
-"""Moving values: strided copies, padding, gathering rows, writing records.
-One chunk is one line of the innermost dimension's block.
-"""
+"""Moving values: strided copies, borders, transpositions, gathered rows, records. A chunk is some lines or rows."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
 
 
 def _pad(source: Buffer, target: Buffer, padding: tuple[tuple[int, int], ...], value: float) -> list[Call]:
-    """One pass over (outer, lines, line) where at most two neighbouring dimensions are padded; else a fill and a
-    copy.
-    """
+    """One pass over (outer, lines, line) if at most two neighbouring dimensions are padded, else a fill and a copy."""
     axes = [axis for axis, pads in enumerate(padding) if pads != (0, 0)] or [len(padding) - 1]
     if axes[-1] - axes[0] > 1:
         before = sum(pads[0] * step for pads, step in zip(padding, _strides(target.shape), strict=True))
@@ -100,9 +96,7 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
 
 
 def _transpose(source: Buffer, target: Buffer, permutation: tuple[int, ...], flip: tuple[int, ...]) -> Call:
-    """The last two dimensions exchanged, in tiles; the others stay in order, or in reverse if all of them are in
-    `flip`.
-    """
+    """The last two dimensions exchanged, in tiles; the others stay in order, or reversed if all are in `flip`."""
     *outer, rows, columns = source.shape
     if permutation != (*range(len(outer)), len(outer) + 1, len(outer)) or flip not in ((), tuple(range(len(outer)))):
         raise CompileError(f"expected the last two dimensions exchanged, received {permutation} with {flip} reversed")
@@ -138,8 +132,10 @@ def fill(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def bordered(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: source, target, height, lines above and below, line, elements left and right, value, lines in all, lines
-    a chunk.
+    """A border around (outer, lines, line).
+
+    args: source, target, height, lines above and below, line, elements left and right, value, lines in all, lines a
+    chunk.
     """
     height, above, below, line, left, right = args[2], args[3], args[4], args[5], args[6], args[7]
     value, width, lines = np.float32(real(args[8])), left + line + right, above + height + below

@@ -103,9 +103,8 @@ def _four(address, step, span):  # type: ignore[no-untyped-def]
 def moments(args, begin, end):  # type: ignore[no-untyped-def]
     """Mean and sum of squared deviations of each part.
 
-    args: rows, channels, rows a part, channel blocks, x, partial (parts, 2, channels).
     Block by block: the sum, then the squares about the block's own mean, merged by the formula of Chan, Golub and
-    LeVeque (1979).
+    LeVeque (1979). args: rows, channels, rows a part, channel blocks, x, partial (parts, 2, channels).
     """
     rows, channels, length, blocks = args[0], args[1], args[2], args[3]
     together = max(1, LINE // channels)

@@ -1,5 +1,6 @@
-"""Pooling: windows of an image, all channels at a time. One chunk is one line of the output (forward) or one image
-(backward).
+"""Pooling: windows of an image, all channels at a time.
+
+One chunk is one line of the output (forward) or one image (backward).
 """
 
 from __future__ import annotations

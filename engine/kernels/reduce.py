@@ -96,6 +96,7 @@ def _call(kind: str, x: int, out: int, outer: int, reduced: int, inner: int, sca
 @compute_kernel
 def lines(args, begin, end):  # type: ignore[no-untyped-def]
     """Part p of x (lines, inner) is reduced into line p of out.
+
     args: x, out, lines, inner, lines a part, parts, blocks, scale, maximum.
     """
     inner, length, blocks = args[3], args[4], args[6]
@@ -130,6 +131,7 @@ def rows(args, begin, end):  # type: ignore[no-untyped-def]
 
     A block of a row is summed in partial sums and a tree, the blocks in double precision: however long a row, its sum
     is good to a few units in the last place.
+
     args: x, out, outer, reduced, rows a chunk, scale, maximum, elements.
     """
     scale = real(args[5])
@@ -166,8 +168,9 @@ def rows(args, begin, end):  # type: ignore[no-untyped-def]
 
 @compute_kernel
 def scattered(args, begin, end):  # type: ignore[no-untyped-def]
-    """Any axes. args: x, out, outputs, terms, scale, maximum, kept axes, reduced axes, then (size, stride) of each
-    of them.
+    """Any axes.
+
+    args: x, out, outputs, terms, scale, maximum, kept axes, reduced axes, then (size, stride) of each of them.
     """
     kept, reduced = args[6], args[7]
     scale = np.float32(real(args[4]))

@@ -38,8 +38,9 @@ ONCE = Reduction(1)
 
 @dataclass(frozen=True)
 class Contraction:
-    """All the numbers of one contraction; `split` bounds the outermost reduction over all rounds of the first outer
-    loop.
+    """All the numbers of one contraction.
+
+    `split` bounds the outermost reduction over all rounds of the first outer loop.
     """
 
     rows: int
@@ -66,8 +67,9 @@ def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1) -> Cont
 
 def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
            groups: int) -> Contraction:
-    """Convolution of x (n, h, w, c), already padded, by kernel (kh, kw, c / groups, out): rows are output pixels of
-    a line.
+    """Convolution of x (n, h, w, c), already padded, by kernel (kh, kw, c / groups, out).
+
+    Rows are the output pixels of a line.
     """
     n, h, w, c = x
     kh, kw, cg, out = kernel
@@ -97,8 +99,9 @@ def conv2d_backward_kernel(
     groups: int,
     parts: int,
 ) -> Contraction:
-    """Gradient of the kernel: rows are (kw, c) of a kernel line; the batch is cut into `parts`, written one behind
-    the other.
+    """Gradient of the kernel: rows are (kw, c) of a kernel line.
+
+    The batch is cut into `parts`, whose results are written one behind the other.
     """
     n, h, w, c = x
     kh, kw, cg, out = kernel
@@ -124,10 +127,9 @@ def conv2d_backward_data(
     groups: int,
     before: Pair,
 ) -> list[Contraction]:
-    """Gradient of x from dy with its halo and the flipped, transposed kernel (kh, kw, out, c / groups): one view a
-    phase.
+    """Gradient of x from dy with its halo and the flipped, transposed kernel (kh, kw, out, c / groups).
 
-    `y` is the shape of dy without its halo; `before` is the padding in front of x.
+    One view a phase. `y` is the shape of dy without its halo; `before` is the padding in front of x.
     """
     n, h, w, c = x
     kh, kw, cg, out = kernel

@@ -1,9 +1,8 @@
 """The memory planner: one arena for all values of a plan, buffers shared by values that never live at the same time.
 
 A value lives from the request that writes it to the last one that reads it; fetches live to the end. Views share their
-source's buffer, and an op that declares it takes over an input's buffer where that input ends there.
-Offsets are fixed for
-the largest batch; a smaller batch uses the front of each buffer.
+source's buffer, and an op that declares it takes over an input's buffer where that input ends there. Offsets are fixed
+for the largest batch; a smaller batch uses the front of each buffer.
 """
 
 from __future__ import annotations

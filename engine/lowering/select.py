@@ -1,6 +1,4 @@
-"""From a contraction and the host to a register tile: which variant of the compute kernel serves it, and in what
-blocks.
-"""
+"""From a contraction and the host to a register tile: which variant of the kernel serves it, and in what blocks."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ MINIMUM_CHUNKS = 8
 
 @dataclass(frozen=True)
 class Tile:
-    """`rows` by `vectors` accumulators; `tail` vectors for the columns that remain, the last one `masked` where it
-    is not full.
+    """`rows` by `vectors` accumulators.
+
+    `tail` vectors serve the columns that remain; the last one is `masked` where it is not full.
     """
 
     rows: int

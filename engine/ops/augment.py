@@ -1,8 +1,8 @@
 """Random changes of training pictures inside the plan, one op for each registered augmentation.
 
-Images are (batch, height, width, channels), uint8 or float32.
-Their random numbers follow from `place` (the augmentation's
-place in the job's list) and the run's state: seed, epoch, and the rows of the dataset that the batch takes.
+Images are (batch, height, width, channels), uint8 or float32. Their random numbers follow from `place` (the
+augmentation's place in the job's list) and the run's state: seed, epoch, and the rows of the dataset that the batch
+takes.
 """
 
 from __future__ import annotations

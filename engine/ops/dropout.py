@@ -1,5 +1,6 @@
-"""Dropout (Srivastava et al., 2014), its mask a function of (seed, step, layer), so it is regenerated and never
-stored.
+"""Dropout (Srivastava et al., 2014).
+
+Its mask is a function of (seed, step, layer): it is drawn again where it is needed, and never stored.
 """
 
 from __future__ import annotations

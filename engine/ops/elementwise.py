@@ -159,9 +159,7 @@ _unary("stop_gradient", lambda m, x: x + 0.0, None, tuple(Sample(sample.shapes, 
 
 @op("scale")
 class Scale(Elementwise):
-    """x * factor + offset with numbers known at compile time; with `converts`, also from uint8 and integers to
-    float32.
-    """
+    """x * factor + offset with numbers known at compile time; also from uint8 and integers to float32."""
 
     converts = True
     samples = (Sample(((3, 5),), {"factor": 2.0}), Sample(((3, 5),), {"factor": -0.5, "offset": 1.25}),

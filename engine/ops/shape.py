@@ -162,9 +162,7 @@ class Pad(Op):
 
 @op("broadcast")
 class Broadcast(Op):
-    """Repeats a value along `axes` that it lacks (or has as 1), to `shape`.
-    With `mean`, divided by the number of repetitions.
-    """
+    """Repeats a value along `axes` that it lacks (or has as 1), to `shape`; with `mean`, divided by the repetitions."""
 
     samples = (
         Sample(((4,),), {"shape": (3, 4), "axes": (0,)}),

@@ -1,5 +1,6 @@
-"""Fold constants: nodes that read only constants are computed now, and multiplications by one and additions of zero
-vanish.
+"""Fold constants: nodes that read only constants are computed now.
+
+Multiplications by one and reshapes to the same shape vanish; products with a number become `scale`.
 """
 
 from __future__ import annotations

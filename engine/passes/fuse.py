@@ -1,6 +1,4 @@
-"""Fusion: bias and activation into the contraction before them, and chains of elementwise ops into one pass over
-memory.
-"""
+"""Fusion: bias and activation into the contraction before them, elementwise ops into one pass over memory."""
 
 from __future__ import annotations
 

@@ -8,7 +8,10 @@ from engine.graph.ir import Graph, Node, Value, rebuild
 
 
 def share_common(graph: Graph) -> Graph:
-    """The first of equal nodes serves all. Nodes with an effect, and what reads the run's state, stay as they are."""
+    """The first of equal nodes serves all; nodes with an effect stay as they are.
+
+    What reads the run's state is shared too: within a step it reads the same.
+    """
     seen: dict[Any, Node] = {}
     renamed: dict[Value, Value] = {}
     kept = []
