@@ -1,0 +1,20 @@
+"""The engine as a participant: python -m benchmarks.ours FOLDER engine THREADS [--no-dropout]"""
+
+from __future__ import annotations
+
+from benchmarks.participant import serve, settings
+from benchmarks.step import Step
+from engine.kernels import native
+
+IMPORTED = (native,)
+"""numba comes in with this, as the peers import their compilers: before memory is looked at."""
+
+
+def main() -> None:
+    """Take part."""
+    chosen = settings()
+    serve(lambda: Step(chosen.problem(), chosen.threads))
+
+
+if __name__ == "__main__":
+    main()
