@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -45,17 +46,19 @@ class TrainedModel:
         weights = {variable.name: aligned(variable.shape, "float32") for variable in program.variables}
         fill(weights, content.tensors)
         self._workers = Workers(threads or os.cpu_count() or 1)
+        self._one_at_a_time = Lock()
         self._session = Session(compile_plan(program.graph, BATCH), weights, {}, self._workers)
 
     def predict(self, x: Any) -> Any:
         """The model's output for raw examples: float32 (examples, …), or a dict by name if it has several outputs.
 
         `x` is what the dataset held: one array for the only column (pictures uint8), rows of a table, or
-        {column: values}. Raises DataError for examples that do not fit.
+        {column: values}. Raises DataError for examples that do not fit. Calls from several threads wait for each other.
         """
         prepared = apply_preprocessing(self._preprocessing, x)
         fed = {name: prepared[source] for name, source in self._feeds.items() if source is not None}
-        outputs = self._outputs(fed)
+        with self._one_at_a_time:
+            outputs = self._outputs(fed)
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def _outputs(self, fed: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import engine
 from engine.definition import parse_model
 from engine.lowering.plan import compile_plan
 from engine.programs import Pipeline, Stored, predict_program
 from engine.runtime.session import Session, Workers
 from engine.variables import initial_weights
+from tests.engine.training import dataset, job, train
 
 SHAPE = (27, 25, 3)
 LAYERS: list[dict[str, Any]] = [
@@ -48,3 +52,17 @@ def test_alone_and_among_others():
         assert np.concatenate(parts).tobytes() == together.tobytes(), f"{size} at a time"
     assert np.concatenate([predict(small, row[None]) for row in x]).tobytes() == together.tobytes()
     workers.close()
+
+
+def test_several_threads_may_ask_one_model(tmp_path: Path):
+    x = np.random.default_rng(0).standard_normal((90, 8)).astype("float32")
+    data = dataset(tmp_path, x=x, label=np.arange(90) % 3)
+    layers: list[dict[str, Any]] = [{"type": "Dense", "units": 64, "activation": "tanh"}, {"type": "Dense", "units": 3}]
+    model = engine.load(train(job(data, layers, epochs=1), data, tmp_path / "work").files.weights, threads=2)
+    parts = [x[start: start + 1 + start % 7] for start in range(80)]
+    alone = [model.predict(part) for part in parts]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(model.predict, parts))
+    for one, other in zip(alone, together, strict=True):
+        assert one.tobytes() == other.tobytes()
+    model.close()
