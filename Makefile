@@ -1,10 +1,11 @@
 # `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test serve lint types parity pins clean
+.PHONY: help install demo test serve lint types parity bench pins clean
 
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-peers
+RIVALS := .venv-bench
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 SERVER_SETS := requirements/build.txt requirements/server.txt requirements/client.txt
@@ -12,6 +13,7 @@ DATA_DIR ?= stoker-data
 PORT ?= 8000
 DATA ?=
 TESTS ?= tests
+ONLY ?=
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -61,8 +63,16 @@ parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-
 	$(PEERS)/bin/python tests/parity/generate.py
 	$(BIN)/python -m pytest tests/parity
 
+$(RIVALS)/.installed: requirements/bench-peers.txt
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip --disable-pip-version-check --no-input install -q -r requirements/bench-peers.txt
+	@touch $@
+
+bench: $(VENV)/.demo $(RIVALS)/.installed  ## training steps beside PyTorch, Keras and JAX; ONLY=cnn32 for one
+	$(BIN)/python -m benchmarks.bench --peers $(RIVALS)/bin/python --only $(ONLY)
+
 pins: $(VENV)/.test  ## write requirements/*.txt from *.in at the versions installed in .venv
 	$(BIN)/python requirements/pin.py server client demo test build
 
 clean:  ## remove the environments and caches
-	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

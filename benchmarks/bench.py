@@ -36,7 +36,8 @@ PEERS = (
 )
 WARM_UP_SECONDS = 0.2
 HOPELESS = 4
-"""A peer so many times slower than the fastest one in the warm-up is not timed further."""
+"""A peer so many times slower than the fastest one in the warm-up, whose shortest turn takes so many times as long as
+a turn should, is not timed further: 50 scanned steps of a convolution take JAX minutes."""
 
 
 class Bench:
@@ -123,19 +124,20 @@ class Bench:
         found.figures = figures
 
 
-    @staticmethod
-    def _warm(running: list[Process], found: Comparison) -> list[Process]:
+    def _warm(self, running: list[Process], found: Comparison) -> list[Process]:
         """Two short turns; returns the processes that are worth timing."""
         seconds: dict[str, float] = {}
+        turns: dict[str, float] = {}
         for _ in range(2):
             for process in running:
                 answer = process.ask(seconds=WARM_UP_SECONDS)
-                seconds[process.contender.label] = answer["seconds"] / answer["steps"]
+                label = process.contender.label
+                turns[label], seconds[label] = answer["seconds"], answer["seconds"] / answer["steps"]
         limit = HOPELESS * min((time for label, time in seconds.items() if label not in (OURS, PEAK)), default=0.0)
         chosen = []
         for process in running:
             label = process.contender.label
-            if label in (OURS, PEAK) or seconds[label] <= limit:
+            if label in (OURS, PEAK) or seconds[label] <= limit or turns[label] <= HOPELESS * self.seconds:
                 chosen.append(process)
             else:
                 found.failures.append(f"{label}: {results.milliseconds(seconds[label])} in the warm-up, left out")

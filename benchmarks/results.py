@@ -14,9 +14,9 @@ from statistics import median
 
 OURS, PEAK = "ours", "peak"
 MEGABYTE = 1e6
-FIRST, LATER, ON_AVERAGE = 1e-4, 1e-3, 0.1
-"""How far losses may be apart, as parts of the first loss: before any update, after updates (PyTorch's Adam adds
-epsilon in another place than Keras's), and the mean of steps with different dropout."""
+FIRST, LATER, ON_AVERAGE = 1e-4, 5e-3, 0.1
+"""How far losses may be apart, as parts of the first loss: before any update; after updates, which blow up roundings
+(PyTorch's own two memory formats differ by 2.6e-3 in ten steps of the mobilenet); and means with different dropout."""
 
 
 @dataclass
@@ -131,10 +131,20 @@ COLUMNS = ("process", "step", "peak memory", "less after import", "first step")
 
 def text(found: Comparison) -> str:
     """As printed: the first line, then details indented."""
-    rows = [COLUMNS, *peer_rows(found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n    ".join([first_line(found), *detail_lines(found), *table])
+    details = [*detail_lines(found), *table(COLUMNS, peer_rows(found)).splitlines()]
+    return "\n    ".join([first_line(found), *details])
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side, for people."""
+    lines = [columns, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, ["---"] * len(columns), *rows))
 
 
 def missing_text(name: str, layers: Sequence[str]) -> str:
@@ -144,9 +154,14 @@ def missing_text(name: str, layers: Sequence[str]) -> str:
 
 def section(found: Comparison, settings: str) -> str:
     """A workload's part of results.md."""
-    rows = [f"| {' | '.join(cells)} |" for cells in (COLUMNS, ("---",) * len(COLUMNS), *peer_rows(found))]
     details = [f"- {line}" for line in (found.description, *detail_lines(found), settings)]
-    return "\n".join([f"## {found.workload}", "", f"`{first_line(found)}`", "", *details, "", *rows, ""])
+    table_lines = markdown(COLUMNS, peer_rows(found))
+    return "\n".join([f"## {found.workload}", "", f"`{first_line(found)}`", "", *details, "", table_lines, ""])
+
+
+def table_section(name: str, notes: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A part that is a table."""
+    return "\n".join([f"## {name}", "", *(f"- {note}" for note in notes), "", markdown(columns, rows), ""])
 
 
 def missing_section(name: str, description: str, layers: Sequence[str]) -> str:
