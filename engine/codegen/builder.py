@@ -6,16 +6,18 @@ sizes and strides; the kernel does the chunks `begin` to `end`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import llvmlite.ir as ir
 
 I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-F32, POINTER = ir.FloatType(), ir.PointerType()
-ELEMENTS = {"float32": F32, "int32": I32, "int64": I64, "uint8": I8, "bool": I8}
-WIDTHS = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+F32, F64, POINTER = ir.FloatType(), ir.DoubleType(), ir.PointerType()
+ELEMENTS = {"float32": F32, "float64": F64, "int32": I32, "uint32": I32, "int64": I64, "uint8": I8, "bool": I8}
+WIDTHS = {"float32": 4, "float64": 8, "int32": 4, "uint32": 4, "int64": 8, "uint8": 1, "bool": 1}
+LLVM_NAMES = {"float32": "f32", "float64": "f64", "int32": "i32", "uint32": "i32", "int64": "i64", "uint8": "i8",
+              "bool": "i8"}
 
 
 class Index:
@@ -49,8 +51,11 @@ class Index:
 
     def minimum(self, other: int | Index) -> Index:
         """The smaller of the two."""
-        other = self.code.index(other)
-        return Index(self.code, self.code.ir.select(self.compare("<", other), self.value, other.value))
+        return self.code.choose(self.compare("<", other), self, other)
+
+    def maximum(self, other: int | Index) -> Index:
+        """The larger of the two."""
+        return self.code.choose(self.compare(">", other), self, other)
 
 
 class Loop:
@@ -98,6 +103,33 @@ class Code:
     def pointer(self, position: int) -> ir.Value:
         """Entry `position` of `args` as an address."""
         return self.ir.inttoptr(self.arg(position).value, POINTER)
+
+    def real(self, position: int) -> ir.Value:
+        """Entry `position` of `args`, a number: it travels as the bits of a double."""
+        return self.ir.bitcast(self.arg(position).value, F64)
+
+    def number(self, position: int) -> ir.Value:
+        """Entry `position` of `args`, a number, as float32."""
+        return self.ir.fptrunc(self.real(position), F32)
+
+    def address(self, value: Index) -> ir.Value:
+        """An integer as an address."""
+        return self.ir.inttoptr(value.value, POINTER)
+
+    def entry(self, pointer: ir.Value, position: int | Index) -> Index:
+        """Element `position` of an int64 array."""
+        return Index(self, self.load_scalar(self.at(pointer, position, "int64"), "int64"))
+
+    def choose(self, condition: ir.Value, yes: int | Index, no: int | Index) -> Index:
+        """`yes if condition else no`, both of them computed."""
+        return Index(self, self.ir.select(condition, self.index(yes).value, self.index(no).value))
+
+    def local(self, count: int, dtype: str = "float32") -> ir.Value:
+        """The address of `count` elements on the stack, 64-byte aligned: one place for all rounds of all loops."""
+        with self.ir.goto_entry_block():
+            place = self.ir.alloca(ir.ArrayType(ELEMENTS[dtype], count))
+        place.align = 64
+        return place
 
     def at(self, pointer: ir.Value, offset: int | Index, dtype: str = "float32") -> ir.Value:
         """The address `offset` elements behind `pointer`."""
@@ -147,50 +179,77 @@ class Code:
         self.ir.branch(done)
         self.ir.position_at_end(done)
 
+    def either(self, condition: ir.Value) -> Any:
+        """`with code.either(condition) as (then, otherwise):`, and in it `with then: …` and `with otherwise: …`."""
+        return self.ir.if_else(condition)
+
     # Vectors
 
     def type_of(self, dtype: str) -> ir.Type:
         """A vector of `lanes` elements of this dtype."""
         return ir.VectorType(ELEMENTS[dtype], self.lanes)
 
-    def splat(self, value: float | ir.Value) -> ir.Value:
-        """A number or a scalar in every lane."""
+    def splat(self, value: float | ir.Value | Index, dtype: str = "float32") -> ir.Value:
+        """A number or a scalar in every lane; an Index is cut down to an integer type's width."""
+        kind = self.type_of(dtype)
+        if isinstance(value, Index):
+            value = value.value if kind.element == I64 else self.ir.trunc(value.value, kind.element)
         if not isinstance(value, ir.Value):
-            return ir.Constant(self.vector, [value] * self.lanes)
-        one = self.ir.insert_element(ir.Constant(self.vector, ir.Undefined), value, ir.Constant(I32, 0))
+            return ir.Constant(kind, [value] * self.lanes)
+        one = self.ir.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.ir.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
+        return self.ir.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
 
     def zeros(self) -> ir.Value:
         """0.0 in every lane."""
         return self.splat(0.0)
 
+    def ascending(self, dtype: str = "int32") -> ir.Value:
+        """0, 1, 2 … in the lanes."""
+        return ir.Constant(self.type_of(dtype), list(range(self.lanes)))
+
     def mask(self, count: Index) -> ir.Value:
         """True in the first `count` lanes."""
-        narrow = self.ir.trunc(count.minimum(self.lanes).value, I32)
-        wide = ir.VectorType(I32, self.lanes)
-        one = self.ir.insert_element(ir.Constant(wide, ir.Undefined), narrow, ir.Constant(I32, 0))
-        every = self.ir.shuffle_vector(one, ir.Constant(wide, ir.Undefined), ir.Constant(wide, [0] * self.lanes))
-        return self.ir.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), every)
+        return self.ir.icmp_signed("<", self.ascending(), self.splat(count.minimum(self.lanes), "int32"))
 
-    def load(self, pointer: ir.Value, dtype: str = "float32", mask: ir.Value | None = None) -> ir.Value:
-        """`lanes` consecutive elements; those outside the mask are 0 and not touched."""
+    def across(self, value: ir.Value, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
+        """All lanes combined in a tree: lane i with lane i + lanes / 2, and so on. Every lane gets the result.
+
+        `combine` takes and gives vectors, and has the same bits whichever of the two comes first.
+        """
+        distance = self.lanes // 2
+        while distance:
+            order = ir.Constant(ir.VectorType(I32, self.lanes), [lane ^ distance for lane in range(self.lanes)])
+            value = combine(value, self.ir.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), order))
+            distance //= 2
+        return value
+
+    def first(self, value: ir.Value) -> ir.Value:
+        """Lane 0."""
+        return self.ir.extract_element(value, ir.Constant(I32, 0))
+
+    def load(self, pointer: ir.Value, dtype: str = "float32", mask: ir.Value | None = None,
+             otherwise: float = 0) -> ir.Value:
+        """`lanes` consecutive elements; those outside the mask are `otherwise` and not touched."""
         kind = self.type_of(dtype)
         if mask is None:
             loaded = self.ir.load(pointer, typ=kind)
             loaded.align = WIDTHS[dtype]
             return loaded
-        suffix = f"v{self.lanes}{'f32' if dtype == 'float32' else f'i{8 * WIDTHS[dtype]}'}"
-        zero = ir.Constant(kind, [0.0 if dtype == "float32" else 0] * self.lanes)
-        return self.call(f"llvm.masked.load.{suffix}.p0", kind, [pointer, mask, zero])
+        name = f"llvm.masked.load.v{self.lanes}{LLVM_NAMES[dtype]}.p0"
+        return self.call(name, kind, [pointer, mask, self.splat(otherwise, dtype)])
 
     def store(self, value: ir.Value, pointer: ir.Value, dtype: str = "float32", mask: ir.Value | None = None) -> None:
         """Write `lanes` consecutive elements, or those in the mask."""
         if mask is None:
             self.ir.store(value, pointer).align = WIDTHS[dtype]
             return
-        suffix = f"v{self.lanes}{'f32' if dtype == 'float32' else f'i{8 * WIDTHS[dtype]}'}"
-        self.call(f"llvm.masked.store.{suffix}.p0", ir.VoidType(), [value, pointer, mask])
+        name = f"llvm.masked.store.v{self.lanes}{LLVM_NAMES[dtype]}.p0"
+        self.call(name, ir.VoidType(), [value, pointer, mask])
+
+    def store_scalar(self, value: ir.Value, pointer: ir.Value) -> None:
+        """Write one element."""
+        self.ir.store(value, pointer)
 
     def load_scalar(self, pointer: ir.Value, dtype: str = "float32") -> ir.Value:
         """One element."""

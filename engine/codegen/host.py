@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import llvmlite.binding as llvm
 
 from engine import ENGINE_VERSION
+from engine.errors import CompileError
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,20 @@ class Host:
         """The most rows of a register tile `vectors` wide: accumulators, operand and a spare register must fit."""
         return max(1, (self.registers - vectors - (1 if self.registers >= 32 else 2)) // vectors)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Whatever compiled code depends on, for cache keys."""
         version = ".".join(map(str, llvm.llvm_version_info))
         return f"{ENGINE_VERSION} {version} {self.cpu} {self.features} {self.lanes}"
 
 
-@cache
 def host() -> Host:
     """The processor this process runs on. `STOKER_KERNEL_LANES` (16, 8 or 4) narrows the vectors that are used."""
+    return _host(os.environ.get("STOKER_KERNEL_LANES"))
+
+
+@cache
+def _host(narrowed: str | None) -> Host:
     present = llvm.get_host_cpu_features()
     if present.get("avx512f") and present.get("avx512vl"):
         lanes, registers = 16, 32
@@ -43,7 +48,9 @@ def host() -> Host:
         lanes, registers = 4, 32
     else:
         lanes, registers = 4, 16
-    wanted = int(os.environ.get("STOKER_KERNEL_LANES", lanes))
+    if narrowed not in (None, "16", "8", "4"):
+        raise CompileError(f"STOKER_KERNEL_LANES: expected 16, 8 or 4, received {narrowed!r}")
+    wanted = int(narrowed or lanes)
     features = present
     if wanted < lanes:
         lanes, registers = wanted, 16
@@ -53,12 +60,15 @@ def host() -> Host:
     return Host(llvm.get_host_cpu_name(), flags, lanes, registers)
 
 
-@cache
 def target_machine() -> llvm.TargetMachine:
-    """LLVM's target for this host; set up once a process, after any fork."""
+    """LLVM's target for this host; set up on first use, after any fork."""
+    return _target_machine(host())
+
+
+@cache
+def _target_machine(here: Host) -> llvm.TargetMachine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    here = host()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=here.cpu, features=here.features, opt=3, jit=True
     )

@@ -1,72 +1,115 @@
-"""LLVM IR to machine code: compiled once a machine, kept in a content-addressed directory, loaded into this process.
+"""Compute kernels as machine code: built once a machine, kept in a folder, loaded into this process.
 
-Many processes may share the directory: files are written under another name and renamed. A directory that cannot be
-written costs a compilation, nothing else.
+    @compiled
+    def scale(masked: bool) -> str:
+        code = Code("scale", host().lanes)
+        ...
+        return code.finish()
+
+    scale(True)           the address of the machine code
+    scale.source(True)    the LLVM IR
+
+The folder holds machine code by what it was made of: IR, LLVM, processor and engine. To know the IR it would have to be
+built, which takes as long as compiling; hence a second file for each kernel leads from the function, its arguments and
+the source files of the engine to the machine code.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, update_wrapper
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec
 
 import llvmlite.binding as llvm
 
+import engine
+from engine.codegen import cache as folder
 from engine.codegen.host import host, target_machine
 
 Given = ParamSpec("Given")
-Made = TypeVar("Made")
+
+SOURCES = ("", "codegen", "kernels", "lowering", "ops", "runtime")
+"""Folders of the engine whose files decide what a kernel's IR is."""
 
 _loaded: dict[str, int] = {}
 _engines: list[llvm.ExecutionEngine] = []
 """Execution engines own the loaded code, so they live as long as the process."""
 
 
-def cache_directory() -> Path | None:
-    """`STOKER_KERNEL_CACHE`, or `stoker/kernels` in the user's cache directory; None for a user without a home."""
-    given = os.environ.get("STOKER_KERNEL_CACHE")
-    if given:
-        return Path(given)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return Path(caches or Path.home() / ".cache") / "stoker" / "kernels"
-    except RuntimeError:
-        return None
+class Compiled(Generic[Given]):
+    """A function that builds IR, of arguments whose `repr` says all about them; a call gives the kernel's address."""
+
+    def __init__(self, build: Callable[Given, str]) -> None:
+        self.source = build
+        self.name = f"{build.__module__}.{build.__qualname__}"
+        self._known: dict[tuple[str, str], int] = {}
+        update_wrapper(self, build)
+
+    def __call__(self, *args: Given.args, **kwargs: Given.kwargs) -> int:
+        # Not by equality: 0.0 and -0.0 are equal, and make other code.
+        variant = (host().key, repr((args, kwargs)))
+        if variant not in self._known:
+            self._known[variant] = self._load(self.name + variant[1], *args, **kwargs)
+        return self._known[variant]
+
+    def _load(self, variant: str, *args: Given.args, **kwargs: Given.kwargs) -> int:
+        lead = hashlib.sha256(f"{host().key}\n{_sources()}\n{variant}".encode()).hexdigest() + ".v"
+        found = folder.read(lead)
+        if found is not None:
+            key, _, name = found.decode().partition(" ")
+            machine_code = folder.read(f"{key}.o")
+            if key in _loaded or machine_code is not None:
+                return _link(key, name, machine_code or b"")
+        ir = self.source(*args, **kwargs)
+        name = _entry(ir)
+        address = load(name, ir)
+        folder.write(lead, f"{_key(ir)} {name}".encode())
+        return address
+
+
+def compiled(build: Callable[Given, str]) -> Compiled[Given]:
+    """Decorator."""
+    return Compiled(build)
 
 
 def load(name: str, ir: str) -> int:
     """The address of function `name` of a module's IR text."""
-    key = hashlib.sha256(f"{host().key}\n{ir}".encode()).hexdigest()
-    if key not in _loaded:
-        machine_code = _read(key)
-        if machine_code is None:
-            machine_code = _compile(ir)
-            _write(key, machine_code)
-        _loaded[key] = _link(name, machine_code)
-    return _loaded[key]
-
-
-def remembered(function: Callable[Given, Made]) -> Callable[Given, Made]:
-    """As functools.cache, but by what the arguments look like: 0.0 and -0.0 are equal, and make other code."""
-    known: dict[str, Made] = {}
-
-    @wraps(function)
-    def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
-        key = repr((args, kwargs))
-        if key not in known:
-            known[key] = function(*args, **kwargs)
-        return known[key]
-
-    return call
+    key = _key(ir)
+    if key in _loaded:
+        return _loaded[key]
+    machine_code = folder.read(f"{key}.o")
+    if machine_code is None:
+        machine_code = _compile(ir)
+        folder.write(f"{key}.o", machine_code)
+    return _link(key, name, machine_code)
 
 
 def assembly(ir: str) -> str:
     """The host's assembly for a module's IR text."""
     return str(target_machine().emit_assembly(_parse(ir)))
+
+
+@cache
+def _sources() -> str:
+    """What the engine's source files hold."""
+    root = Path(engine.__file__).parent
+    digest = hashlib.sha256()
+    for part in SOURCES:
+        for path in sorted((root / part).glob("*.py")):
+            digest.update(f"{part}/{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _key(ir: str) -> str:
+    return hashlib.sha256(f"{host().key}\n{ir}".encode()).hexdigest()
+
+
+def _entry(ir: str) -> str:
+    """The function that the module defines."""
+    line = next(line for line in ir.splitlines() if line.startswith("define "))
+    return line.partition("@")[2].partition("(")[0].strip('"')
 
 
 def _parse(ir: str) -> llvm.ModuleRef:
@@ -82,37 +125,11 @@ def _compile(ir: str) -> bytes:
     return bytes(target_machine().emit_object(_parse(ir)))
 
 
-def _link(name: str, machine_code: bytes) -> int:
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
-    engine.finalize_object()
-    _engines.append(engine)
-    return int(engine.get_function_address(name))
-
-
-def _read(key: str) -> bytes | None:
-    directory = cache_directory()
-    if directory is None:
-        return None
-    try:
-        stored = (directory / f"{key}.o").read_bytes()
-    except OSError:
-        return None
-    digest, machine_code = stored[:32], stored[32:]
-    return machine_code if hashlib.sha256(machine_code).digest() == digest else None
-
-
-def _write(key: str, machine_code: bytes) -> None:
-    directory = cache_directory()
-    if directory is None:
-        return
-    part = directory / f".{key}.{secrets.token_hex(6)}.part"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(hashlib.sha256(machine_code).digest() + machine_code)
-            part.replace(directory / f"{key}.o")
-        finally:  # a full disk leaves no part behind
-            part.unlink(missing_ok=True)
-    except OSError:
-        return
+def _link(key: str, name: str, machine_code: bytes) -> int:
+    if key not in _loaded:
+        linker = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+        linker.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
+        linker.finalize_object()
+        _engines.append(linker)
+        _loaded[key] = int(linker.get_function_address(name))
+    return _loaded[key]

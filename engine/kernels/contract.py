@@ -105,13 +105,8 @@ def _flops(view: Contraction, chosen: Tile, lanes: int) -> int:
     return 2 * rounds * rows * columns * length * view.reduce[1].count * view.reduce[2].count
 
 
-@objects.remembered
-def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> int:
-    """The address of the variant; compiled or loaded on first use."""
-    return objects.load("contract", source(chosen, biased, body, split_loop))
-
-
-def source(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
+@objects.compiled
+def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
     """The variant's LLVM IR."""
     code = Code("contract", host().lanes)
     column_blocks, row_blocks = code.arg(COLUMN_BLOCKS), code.arg(ROW_BLOCKS)

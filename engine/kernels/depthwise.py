@@ -12,7 +12,6 @@ and runs over pixels. Requests have one kernel for each channel; a depth multipl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from math import prod
 
 from engine.codegen import objects
@@ -106,7 +105,7 @@ def _call(view: View, x: Buffer, kernel: Buffer, y: Buffer, label: str) -> Call:
     starts = [x.address + 4 * view.offset_x, kernel.address + 4 * view.offset_kernel, y.address + 4 * view.offset_y]
     args = [*starts, lines, per_chunk, view.lines, view.columns, c, *view.taps, *view.x, *view.kernel, *view.y]
     work = lines * -(-view.columns // pixels) * pixels * prod(view.taps)
-    return call(_kernel(pixels, c < host().lanes), args, -(-lines // per_chunk), label, _flops(work, c))
+    return call(positions(pixels, c < host().lanes), args, -(-lines // per_chunk), label, _flops(work, c))
 
 
 def _flops(positions: int, channels: int) -> int:
@@ -114,12 +113,8 @@ def _flops(positions: int, channels: int) -> int:
     return 2 * positions * -(-channels // host().lanes) * host().lanes
 
 
-@cache
-def _kernel(pixels: int, masked: bool) -> int:
-    return objects.load("depthwise", source(pixels, masked))
-
-
-def source(pixels: int, masked: bool) -> str:
+@objects.compiled
+def positions(pixels: int, masked: bool) -> str:
     """The LLVM IR for tiles of this width; `masked` where the channels do not fill one vector.
 
     The last vector and the last tile overlap their neighbours where they would reach beyond the end.
@@ -175,16 +170,12 @@ def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, stri
             args = [*(buffer.address + 4 * first for buffer in (x, g, target)), vectors, rest, *sizes]
             count = parts * prod(groups) * vectors
             flops = _flops(n * oh * ow * kh * kw, vectors * lanes)
-            calls.append(call(_taps(rows, columns, rest > 0), args, count, "depthwise backward_kernel", flops))
+            calls.append(call(taps(rows, columns, rest > 0), args, count, "depthwise backward_kernel", flops))
     return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, kh * kw * c, parts)]
 
 
-@cache
-def _taps(rows: int, columns: int, masked: bool) -> int:
-    return objects.load("depthwise_taps", taps_source(rows, columns, masked))
-
-
-def taps_source(rows: int, columns: int, masked: bool) -> str:
+@objects.compiled
+def taps(rows: int, columns: int, masked: bool) -> str:
     """The LLVM IR that sums x * g over pixels for `rows` by `columns` taps at a time."""
     code = Code("depthwise_taps", host().lanes)
     x, g, out = (code.pointer(position) for position in range(3))

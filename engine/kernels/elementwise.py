@@ -59,7 +59,7 @@ def chain(body: Body, inputs: Sequence[Buffer], out: Buffer) -> Call:
     args: list[int | float] = [out.address, columns, rows, per_chunk, prod(shape), *lead[1:]]
     for buffer, stride in zip(inputs, outer, strict=True):
         args += [buffer.address, *stride]
-    entry = _kernel(body, tuple(buffer.dtype for buffer in inputs), along, out.dtype, len(lead))
+    entry = kernel(body, tuple(buffer.dtype for buffer in inputs), along, out.dtype, len(lead))
     return call(entry, args, -(-rows // per_chunk), "fused" if len(body) > 1 else body[0][0] if body else "copy")
 
 
@@ -109,12 +109,8 @@ def _strides(operand: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...
     return tuple(reversed(steps))
 
 
-@objects.remembered
-def _kernel(body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str, levels: int) -> int:
-    return objects.load("elementwise", source(body, dtypes, along, out_dtype, levels))
-
-
-def source(
+@objects.compiled
+def kernel(
     body: Body, dtypes: tuple[str, ...], along: tuple[int, ...], out_dtype: str, levels: int = LEVELS
 ) -> str:
     """The kernel's LLVM IR for operands of these types, contiguous (1) or constant (0) along a line."""

@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba import carray, cfunc, config, njit, types
 from numba.extending import intrinsic
 
-from engine.codegen.objects import cache_directory
+from engine.codegen.cache import cache_directory
 
 if (directory := cache_directory()) is not None:
     # numba reads the variable when it is imported, which may have been long ago, and again when any such one changes.

@@ -97,7 +97,7 @@ class Stream:
         self.turn = Turn()
         self.control = np.zeros(2, np.int64)
         arguments = np.array([state.ctypes.data, self.control.ctypes.data], np.int64)
-        self.calls = (*calls, Call(objects.load("advance", advance()), arguments, 1, "advance"))
+        self.calls = (*calls, Call(advance(), arguments, 1, "advance"))
         self.table = np.zeros((len(self.calls), CALL_FIELDS), np.int64)
         for line, call in zip(self.table, self.calls, strict=True):
             line[:4] = (call.entry, call.args.ctypes.data, call.chunks, max(1, call.chunks // (8 * threads)))
@@ -118,10 +118,11 @@ class Stream:
 @cache
 def native() -> Any:
     """The loop, compiled or loaded on first use."""
-    return Native(objects.load("run", source()))
+    return Native(loop())
 
 
-def source() -> str:
+@objects.compiled
+def loop() -> str:
     """The loop's LLVM IR. Its first parameter is the address of the stream's table and number of calls."""
     code = Code("run", host().lanes, parameters=4)
     control = code.ir.inttoptr(code.parameters[1].value, POINTER)
@@ -164,6 +165,7 @@ def _flushing(code: Code) -> Iterator[None]:
         yield
 
 
+@objects.compiled
 def advance() -> str:
     """The call that ends a step: the state's counters go on, and a stop asked for makes this step the last."""
     code = Code("advance", host().lanes)
