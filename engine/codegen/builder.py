@@ -251,6 +251,19 @@ class Code:
         """Write one element."""
         self.ir.store(value, pointer)
 
+    def move(self, target: ir.Value, source: ir.Value, count: Index) -> None:
+        """Copy `count` bytes between places that do not overlap."""
+        arguments = [target, source, count.value, ir.Constant(I1, 0)]
+        self.call("llvm.memcpy.p0.p0.i64", ir.VoidType(), arguments)
+
+    def fill(self, target: ir.Value, count: Index, value: ir.Value, dtype: str = "float32") -> None:
+        """Set `count` elements to the vector's lanes, over and over."""
+        whole = count // self.lanes * self.lanes
+        with self.loop(0, whole, self.lanes) as at:
+            self.store(value, self.at(target, at.index, dtype), dtype)
+        with self.when(whole.compare("<", count)):
+            self.store(value, self.at(target, whole, dtype), dtype, self.mask(count - whole))
+
     def load_scalar(self, pointer: ir.Value, dtype: str = "float32") -> ir.Value:
         """One element."""
         return self.ir.load(pointer, typ=ELEMENTS[dtype])

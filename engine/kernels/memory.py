@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
+from engine.codegen.builder import WIDTHS, Code
+from engine.codegen.host import host
+from engine.codegen.objects import compiled
 from engine.errors import CompileError
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, longs, octets, real
+from engine.kernels.native import compute_kernel, floats
 from engine.lowering.request import KernelRequest
 
 CHUNK_BYTES = 32_768
@@ -28,7 +29,7 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     if request.function == "record":
         return [
             call(
-                record.address,
+                record(),
                 [reads[0].address, prod(reads[0].shape), reads[1].address, attrs["offset"], attrs["width"]],
                 1,
                 "record",
@@ -52,7 +53,7 @@ def _pad(source: Buffer, target: Buffer, padding: tuple[tuple[int, int], ...], v
     if axes[-1] - axes[0] > 1:
         before = sum(pads[0] * step for pads, step in zip(padding, _strides(target.shape), strict=True))
         size = prod(target.shape)
-        cleared = call(fill.address, [target.address, size, value], -(-size // FILL), "pad")
+        cleared = call(fill(), [target.address, size, value], -(-size // FILL), "pad")
         return [cleared, _copy(source, target, source.shape, "pad", target=before)]
     last = axes[-1]
     inner = prod(source.shape[last + 1 :])
@@ -62,7 +63,7 @@ def _pad(source: Buffer, target: Buffer, padding: tuple[tuple[int, int], ...], v
     line, total = source.shape[last] * inner, outer * (height + above + below)
     per_chunk = max(1, CHUNK_BYTES // (4 * (left + line + right) or 1))
     args = [source.address, target.address, height, above, below, line, left, right, value, total, per_chunk]
-    return [call(bordered.address, args, -(-total // per_chunk), "pad")]
+    return [call(bordered(), args, -(-total // per_chunk), "pad")]
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -72,7 +73,7 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, *, source: int = 0, target: int = 0,
           steps: tuple[int, ...] | None = None) -> Call:
     """Copy a box of `shape`: elements of both buffers by their own strides, from the given offsets."""
-    width = np.dtype(source_.dtype).itemsize
+    width = WIDTHS[source_.dtype]
     from_steps = _strides(source_.shape)
     to_steps = _strides(target_.shape)
     dims = [dim for dim in zip(shape, from_steps, to_steps, strict=True) if dim[0] != 1] or [(1, 1, 1)]
@@ -85,14 +86,15 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
             merged.append((count, a, b))
     if len(merged) > 4:
         raise CompileError(f"{label}: expected at most 4 dimensions after merging, received {shape}")
-    merged = [(1, 0, 0)] * (4 - len(merged)) + merged
-    count, a, b = merged[-1]
-    args = [source_.address + source * width, target_.address + target * width, width]
+    count, a, b = merged.pop()
+    lines, contiguous = prod(dim[0] for dim in merged), a == b == 1
+    merged = [(1, 0, 0)] * (3 - len(merged)) + merged
+    args = [source_.address + source * width, target_.address + target * width]
     for dim in merged:
-        args += dim
-    lines = prod(dim[0] for dim in merged[:-1])
+        args += [dim[0], dim[1] * width, dim[2] * width]
     per_chunk = max(1, CHUNK_BYTES // max(1, count * width))
-    return call(copy.address, [*args, lines, per_chunk], -(-lines // per_chunk), label)
+    args += [lines, per_chunk, *((count * width,) if contiguous else (count, a, b))]
+    return call(copy(None if contiguous else source_.dtype), args, -(-lines // per_chunk), label)
 
 
 def _transpose(source: Buffer, target: Buffer, permutation: tuple[int, ...], flip: tuple[int, ...]) -> Call:
@@ -114,73 +116,73 @@ def _concatenate(reads: list[Buffer], out: Buffer, axis: int) -> list[Call]:
 
 
 def _gather(rows: Buffer, state: Buffer, out: Buffer) -> Call:
-    size = prod(rows.shape[1:]) * np.dtype(rows.dtype).itemsize
+    size = prod(rows.shape[1:]) * WIDTHS[rows.dtype]
     per_chunk = max(1, CHUNK_BYTES // size)
-    return call(gather.address, [rows.address, state.address, out.address, size, out.shape[0], per_chunk],
+    return call(gather(), [rows.address, state.address, out.address, size, out.shape[0], per_chunk],
                 -(-out.shape[0] // per_chunk), "gather")
 
 
-@compute_kernel
-def fill(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def fill() -> str:
     """args: target, elements, the value."""
-    start = begin * FILL
-    target = floats(args[0] + 4 * start, (min(end * FILL, args[1]) - start,))
-    value = np.float32(real(args[2]))
-    for index in range(target.size):
-        target[index] = value
+    code = Code("fill", host().lanes)
+    start = code.begin * FILL
+    stop = (code.end * FILL).minimum(code.arg(1))
+    code.fill(code.at(code.pointer(0), start), stop - start, code.splat(code.number(2)))
+    return code.finish()
 
 
-@compute_kernel
-def bordered(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def bordered() -> str:
     """A border around (outer, lines, line).
 
     args: source, target, height, lines above and below, line, elements left and right, value, lines in all, lines a
     chunk.
     """
-    height, above, below, line, left, right = args[2], args[3], args[4], args[5], args[6], args[7]
-    value, width, lines = np.float32(real(args[8])), left + line + right, above + height + below
-    for number in range(begin * args[10], min(end * args[10], args[9])):
-        target = floats(args[1] + 4 * number * width, (width,))
-        row = number % lines - above
-        if row < 0 or row >= height:
-            for index in range(width):
-                target[index] = value
-            continue
-        source = floats(args[0] + 4 * (number // lines * height + row) * line, (line,))
-        inside = target[left : left + line]
-        for index in range(left):
-            target[index] = value
-        for index in range(inside.size):
-            inside[index] = source[index]
-        for index in range(left + line, width):
-            target[index] = value
+    code = Code("bordered", host().lanes)
+    source, target = code.pointer(0), code.pointer(1)
+    height, above, below, line, left, right = (code.arg(position) for position in range(2, 8))
+    value, total, per_chunk = code.splat(code.number(8)), code.arg(9), code.arg(10)
+    width, lines = left + line + right, above + height + below
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(total)) as number:
+        place = code.at(target, number.index * width)
+        row = number.index % lines - above
+        inside = code.ir.and_(row.compare(">=", 0), row.compare("<", height))
+        with code.either(inside) as (then, otherwise):
+            with then:
+                code.fill(place, left, value)
+                start = (number.index // lines * height + row) * line
+                code.move(code.at(place, left), code.at(source, start), line * WIDTHS["float32"])
+                code.fill(code.at(place, left + line), right, value)
+            with otherwise:
+                code.fill(place, width, value)
+    return code.finish()
 
 
-@compute_kernel
-def copy(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: source, target, bytes of an element, four times (count, source step, target step), lines, lines a chunk."""
-    second, third = args[6], args[9]
-    for line in range(begin * args[16], min(end * args[16], args[15])):
-        i0, i1, i2 = line // third // second, line // third % second, line % third
-        source = args[0] + args[2] * (i0 * args[4] + i1 * args[7] + i2 * args[10])
-        target = args[1] + args[2] * (i0 * args[5] + i1 * args[8] + i2 * args[11])
-        count, a, b = args[12], args[13], args[14]
-        # Where the line is read backwards, the array begins at its last element: a negative index would wrap around.
-        last = max(0, -a * (count - 1))
-        source -= args[2] * last
-        if args[2] == 4:
-            x, y = floats(source, (1,)), floats(target, (1,))
-            if a == 1 and b == 1:
-                for index in range(count):
-                    y[index] = x[index]
-            else:
-                for index in range(count):
-                    y[index * b] = x[last + index * a]
+@compiled
+def copy(dtype: str | None) -> str:
+    """Lines of bytes, or of elements of `dtype` that are some steps apart.
+
+    args: source, target, three times (count, source step, target step) in bytes, lines, lines a chunk; then the bytes
+    of a line, or its elements and the steps between them.
+    """
+    code = Code("copy", host().lanes)
+    source, target = code.pointer(0), code.pointer(1)
+    dims = [[code.arg(2 + 3 * dim + field) for field in range(3)] for dim in range(3)]
+    lines, per_chunk, count = (code.arg(position) for position in range(11, 14))
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(lines)) as line:
+        rest, x, y = line.index, code.index(0), code.index(0)
+        for size, x_step, y_step in reversed(dims):
+            x, y = x + rest % size * x_step, y + rest % size * y_step
+            rest = rest // size
+        x_line, y_line = code.at(source, x, "uint8"), code.at(target, y, "uint8")
+        if dtype is None:
+            code.move(y_line, x_line, count)
         else:
-            p, q = octets(source, (1,)), octets(target, (1,))
-            for index in range(count):
-                for byte in range(args[2]):
-                    q[index * b * args[2] + byte] = p[(last + index * a) * args[2] + byte]
+            with code.loop(0, count) as at:
+                element = code.load_scalar(code.at(x_line, at.index * code.arg(14), dtype), dtype)
+                code.store_scalar(element, code.at(y_line, at.index * code.arg(15), dtype))
+    return code.finish()
 
 
 @compute_kernel
@@ -199,24 +201,24 @@ def exchange(args, begin, end):  # type: ignore[no-untyped-def]
                     target[column, row] = source[row, column]
 
 
-@compute_kernel
-def gather(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def gather() -> str:
     """args: rows, state, target, bytes of a row, rows wanted, rows a chunk."""
-    state = longs(args[1], (16,))
-    cursor, size = state[CURSOR], args[3]
-    order = longs(state[ORDER], (1,))
-    for row in range(begin * args[5], min(end * args[5], args[4])):
-        source = octets(args[0] + order[cursor + row] * size, (size,))
-        target = octets(args[2] + row * size, (size,))
-        for index in range(size):
-            target[index] = source[index]
+    code = Code("gather", host().lanes)
+    rows, state, target = (code.pointer(position) for position in range(3))
+    size, wanted, per_chunk = code.arg(3), code.arg(4), code.arg(5)
+    cursor, order = code.entry(state, CURSOR), code.address(code.entry(state, ORDER))
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(wanted)) as row:
+        source = code.at(rows, code.entry(order, cursor + row.index) * size, "uint8")
+        code.move(code.at(target, row.index * size, "uint8"), source, size)
+    return code.finish()
 
 
-@compute_kernel
-def record(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def record() -> str:
     """args: values, count, state, offset, width of a line of records."""
-    state = longs(args[2], (16,))
-    values = floats(args[0], (args[1],))
-    line = floats(state[RECORDS] + 4 * (state[RECORD] * args[4] + args[3]), (args[1],))
-    for index in range(args[1]):
-        line[index] = values[index]
+    code = Code("record", host().lanes)
+    state = code.pointer(2)
+    records, start = code.address(code.entry(state, RECORDS)), code.entry(state, RECORD) * code.arg(4) + code.arg(3)
+    code.move(code.at(records, start), code.pointer(0), code.arg(1) * WIDTHS["float32"])
+    return code.finish()
