@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -16,6 +17,13 @@ class Buffer:
     address: int
     shape: tuple[int, ...]
     dtype: str
+    layout: tuple[int, ...] = ()
+    """Elements from one position to the next along each dimension, of an image that stands inside a halo."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The layout; without one, that of an array in C order."""
+        return self.layout or tuple(prod(self.shape[axis + 1:]) for axis in range(len(self.shape)))
 
 
 @dataclass(frozen=True)

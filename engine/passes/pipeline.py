@@ -10,11 +10,22 @@ from engine.graph.verify import verify
 from engine.passes.dead import eliminate_dead
 from engine.passes.fold import fold_constants
 from engine.passes.fuse import fuse_chains, fuse_epilogues
+from engine.passes.padding import fold_padding
+from engine.passes.pooling import pool_gradients
 from engine.passes.share import share_common
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (fold_constants, share_common, eliminate_dead, fuse_epilogues, fuse_chains, eliminate_dead)
+PASSES: tuple[Pass, ...] = (
+    fold_constants,
+    share_common,
+    fold_padding,
+    pool_gradients,
+    eliminate_dead,
+    fuse_epilogues,
+    fuse_chains,
+    eliminate_dead,
+)
 
 
 def optimise(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:

@@ -9,6 +9,8 @@ from engine.graph.text import print_graph
 from engine.passes.dead import eliminate_dead
 from engine.passes.fold import fold_constants
 from engine.passes.fuse import fuse_chains, fuse_epilogues
+from engine.passes.padding import fold_padding
+from engine.passes.pooling import pool_gradients
 from engine.passes.share import share_common
 from engine.types import Batch, Type
 
@@ -123,3 +125,82 @@ def test_a_chain_ends_where_the_shape_grows(b: GraphBuilder, x: Value):
     small = b.op("exp", b.op("reduce_sum", x, axes=(1,), keepdims=True))
     names = [node.op.name for node in fuse_chains(b.finish(y=b.op("multiply", x, small))).nodes]
     assert names == ["reduce_sum", "exp", "multiply"]
+
+
+def convolved(b: GraphBuilder) -> Graph:
+    """A border, a strided convolution, and its gradients."""
+    image, g = b.input("image", Type((BATCH, 4, 6, 2))), b.input("g", Type((BATCH, 2, 3, 5)))
+    kernel = b.parameter("kernel", Type((3, 3, 2, 5)))
+    bordered = b.op("pad", image, padding=((0, 0), (1, 1), (2, 0), (0, 0)))
+    y = b.op("conv2d", bordered, kernel, strides=(2, 2))
+    dx = b.op("conv2d_backward_data", g, kernel, size=(6, 8), strides=(2, 2))
+    dx = b.op("slice", b.op("slice", dx, axis=1, start=1, stop=5), axis=2, start=2, stop=8)
+    return b.finish(y=y, dx=dx, dk=b.op("conv2d_backward_kernel", bordered, g, kernel=(3, 3), strides=(2, 2)))
+
+
+def test_a_border_becomes_the_convolutions_padding(b: GraphBuilder):
+    graph = convolved(b)
+    assert text(graph) == lines("""
+        param kernel: f32[3,3,2,5]
+        %0: f32[B,6,8,2] = pad(image) padding=((0, 0), (1, 1), (2, 0), (0, 0))
+        %1: f32[B,2,3,5] = conv2d(%0, kernel) strides=(2, 2)
+        %2: f32[B,6,8,2] = conv2d_backward_data(g, kernel) size=(6, 8) strides=(2, 2)
+        %3: f32[B,4,8,2] = slice(%2) axis=1 start=1 stop=5
+        %4: f32[B,4,6,2] = slice(%3) axis=2 start=2 stop=8
+        %5: f32[3,3,2,5] = conv2d_backward_kernel(%0, g) kernel=(3, 3) strides=(2, 2)
+        return y=%1, dx=%4, dk=%5""")
+    assert text(eliminate_dead(fold_padding(graph))) == lines("""
+        param kernel: f32[3,3,2,5]
+        %0: f32[B,2,3,5] = conv2d(image, kernel) padding=((1, 1), (2, 0)) strides=(2, 2)
+        %1: f32[B,4,6,2] = conv2d_backward_data(g, kernel) padding=((1, 1), (2, 0)) size=(4, 6) strides=(2, 2)
+        %2: f32[3,3,2,5] = conv2d_backward_kernel(image, g) kernel=(3, 3) padding=((1, 1), (2, 0)) strides=(2, 2)
+        return y=%0, dx=%1, dk=%2""")
+
+
+def test_a_border_that_is_not_zero_or_lies_elsewhere_stays(b: GraphBuilder):
+    image, kernel = b.input("image", Type((BATCH, 4, 6, 2))), b.parameter("kernel", Type((3, 3, 2, 5)))
+    wide = b.parameter("wide", Type((3, 3, 3, 5)))
+    ones = b.op("pad", image, padding=((0, 0), (1, 1), (1, 1), (0, 0)), value=1.0)
+    channel = b.op("pad", image, padding=((0, 0), (1, 1), (1, 1), (1, 0)))
+    graph = b.finish(y=b.op("conv2d", ones, kernel), z=b.op("conv2d", channel, wide))
+    assert text(fold_padding(graph)) == text(graph)
+
+
+def test_a_gradient_that_somebody_else_reads_whole_is_not_cut(b: GraphBuilder):
+    g, kernel = b.input("g", Type((BATCH, 2, 3, 5))), b.parameter("kernel", Type((3, 3, 2, 5)))
+    whole = b.op("conv2d_backward_data", g, kernel, size=(4, 5))
+    graph = b.finish(whole=whole, part=b.op("slice", whole, axis=1, start=1, stop=3))
+    assert text(fold_padding(graph)) == text(graph)
+
+
+def pooled(b: GraphBuilder, activation: str) -> Graph:
+    """Activation and pooling of a biased image, and the gradients of both."""
+    image, g = b.input("image", Type((BATCH, 4, 6, 2))), b.input("g", Type((BATCH, 2, 3, 2)))
+    window = {"pool": (2, 2), "strides": (2, 2)}
+    y = b.op(activation, image)
+    p, chosen = b.apply("max_pool2d", y, **window)
+    dy = b.op("max_pool2d_grad", g, chosen, size=(4, 6), **window)
+    dz = b.op(f"{activation}_grad", y, dy)
+    return b.finish(p=p, dz=dz, db=b.op("reduce_sum", dz, axes=(0, 1, 2)))
+
+
+def test_masks_and_sums_are_taken_behind_the_pooling(b: GraphBuilder):
+    graph = pooled(b, "relu")
+    assert text(graph) == lines("""
+        %0: f32[B,4,6,2] = relu(image)
+        %1: f32[B,2,3,2], %2: u8[B,2,3,2] = max_pool2d(%0) pool=(2, 2) strides=(2, 2)
+        %3: f32[B,4,6,2] = max_pool2d_grad(g, %2) pool=(2, 2) size=(4, 6) strides=(2, 2)
+        %4: f32[B,4,6,2] = relu_grad(%0, %3)
+        %5: f32[2] = reduce_sum(%4) axes=(0, 1, 2)
+        return p=%1, dz=%4, db=%5""")
+    assert text(pool_gradients(graph)) == lines("""
+        %0: f32[B,4,6,2] = relu(image)
+        %1: f32[B,2,3,2], %2: u8[B,2,3,2] = max_pool2d(%0) pool=(2, 2) strides=(2, 2)
+        %3: f32[B,2,3,2] = relu_grad(%1, g)
+        %4: f32[B,4,6,2] = max_pool2d_grad(%3, %2) pool=(2, 2) size=(4, 6) strides=(2, 2)
+        %5: f32[2] = reduce_sum(%3) axes=(0, 1, 2)
+        return p=%1, dz=%4, db=%5""")
+
+
+def test_other_derivatives_stay_before_the_pooling(b: GraphBuilder):
+    assert text(pool_gradients(graph := pooled(b, "tanh"))) == text(graph)
