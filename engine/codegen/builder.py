@@ -57,11 +57,6 @@ class Index:
         """The larger of the two."""
         return self.code.choose(self.compare(">", other), self, other)
 
-    def maximum(self, other: int | Index) -> Index:
-        """The larger of the two."""
-        other = self.code.index(other)
-        return Index(self.code, self.code.ir.select(self.compare(">", other), self.value, other.value))
-
 
 class Loop:
     """What `Code.loop` gives: `index`, the values carried into the round, and `carry`, those for the next one."""

@@ -15,9 +15,9 @@ from math import prod
 
 import llvmlite.ir as ir
 
-from engine.codegen import objects
-from engine.codegen.builder import I8, I32, Code, Index, Loop
+from engine.codegen.builder import Code, Index, Loop
 from engine.codegen.host import host
+from engine.codegen.objects import compiled
 from engine.kernels.call import Buffer, Call, call
 from engine.lowering.request import KernelRequest
 from engine.windows import Pair
@@ -47,16 +47,12 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
             *pool, *strides, padding[0][0], padding[1][0]]
     for buffer in (image, windows, chosen or windows):
         args += buffer.strides[:3]
-    entry = _kernel(function, pool if plain else None, c < host().lanes)
+    entry = over_windows(function, pool if plain else None, c < host().lanes)
     return [call(entry, args, -(-n * lines // per_chunk), function)]
 
 
-@objects.remembered
-def _kernel(function: str, taps: Pair | None, masked: bool) -> int:
-    return objects.load("pool", source(function, taps, masked))
-
-
-def source(function: str, taps: Pair | None, masked: bool) -> str:
+@compiled
+def over_windows(function: str, taps: Pair | None, masked: bool) -> str:
     """The LLVM IR; with `taps`, for whole windows of this size side by side.
 
     `masked` where the channels do not fill one vector; else the last vector overlaps the one before.
@@ -82,7 +78,6 @@ class _Pool:
         self.strides = (code.arg(STRIDE_DOWN), code.arg(STRIDE_ACROSS))
         self.before = (code.arg(TOP), code.arg(LEFT))
         self.mask = code.mask(self.channels) if masked else None
-        self.indices = ir.VectorType(I32, code.lanes)
 
     def _at(self, pointer: int, steps: int, image: Index, line: Index, column: Index,
             dtype: str = "float32") -> ir.Value:
@@ -90,16 +85,6 @@ class _Pool:
         code = self.code
         offset = image * code.arg(steps) + line * code.arg(steps + 1) + column * code.arg(steps + 2)
         return code.at(code.pointer(pointer), offset, dtype)
-
-    def _number(self, number: Index | int) -> ir.Value:
-        """A window's tap number in every lane."""
-        code = self.code
-        if isinstance(number, int):
-            return ir.Constant(self.indices, [number] * code.lanes)
-        one = code.ir.insert_element(ir.Constant(self.indices, ir.Undefined), code.ir.trunc(number.value, I32),
-                                     ir.Constant(I32, 0))
-        return code.ir.shuffle_vector(one, ir.Constant(self.indices, ir.Undefined),
-                                      ir.Constant(self.indices, [0] * code.lanes))
 
     def _reach(self, first: Index, axis: int) -> tuple[Index, Index]:
         """The taps of a window that begins at `first` which meet real pixels."""
@@ -144,7 +129,7 @@ class _Pool:
                     channel = self._channel(vector.index)
                     found = self._reduce(code.at(source, channel), reach, taps)
                     if self.maximum:
-                        octets = code.ir.trunc(found[1], ir.VectorType(I8, code.lanes))
+                        octets = code.ir.trunc(found[1], code.type_of("uint8"))
                         code.store(octets, code.at(chosen, channel, "uint8"), "uint8", self.mask)
                     result = found[0] if share is None else code.ir.fmul(found[0], share)
                     code.store(result, code.at(target, channel), mask=self.mask)
@@ -153,7 +138,7 @@ class _Pool:
         """Over the taps of one window: the largest value and its number, or the sum."""
         code = self.code
         (top, bottom), (left, right) = reach
-        first = self._number(top * self.pool[1] + left)
+        first = code.splat(top * self.pool[1] + left, "int32")
         state = [code.splat(float("-inf")), first] if self.maximum else [code.zeros()]
         if taps:
             for tap in range(prod(taps)):
@@ -175,7 +160,7 @@ class _Pool:
         best, which = state
         # NaN wins, the first of several: greater or not comparable, unless the best already is NaN.
         wins = code.ir.and_(code.ir.fcmp_unordered(">", value, best), code.ir.fcmp_ordered("ord", best, best))
-        return [code.ir.select(wins, value, best), code.ir.select(wins, self._number(number), which)]
+        return [code.ir.select(wins, value, best), code.ir.select(wins, code.splat(number, "int32"), which)]
 
     def scatter(self, taps: Pair) -> None:
         """Gradients of windows side by side: each pixel of a window is written once, those of no window are zero."""
@@ -232,11 +217,11 @@ class _Pool:
     def _which(self, image: Index, line: Index, column: Index, channel: Index) -> ir.Value:
         """The tap numbers that were chosen."""
         place = self.code.at(self._at(CHOSEN, CHOSEN_STEPS, image, line, column, "uint8"), channel, "uint8")
-        return self.code.ir.zext(self.code.load(place, "uint8", self.mask), self.indices)
+        return self.code.ir.zext(self.code.load(place, "uint8", self.mask), self.code.type_of("int32"))
 
     def _part(self, gradient: ir.Value, which: ir.Value | None, number: Index | int, share: ir.Value) -> ir.Value:
         """What one tap gets of a window's gradient."""
         if which is None:
             return self.code.ir.fmul(gradient, share)
-        hit = self.code.ir.icmp_unsigned("==", which, self._number(number))
+        hit = self.code.ir.icmp_unsigned("==", which, self.code.splat(number, "int32"))
         return self.code.ir.select(hit, gradient, self.code.zeros())
