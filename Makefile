@@ -13,6 +13,7 @@ DATA_DIR ?= stoker-data
 PORT ?= 8000
 DATA ?=
 TESTS ?= tests
+PROCESSES ?= $(if $(filter-out tests,$(TESTS)),0,2)
 ONLY ?=
 
 help:  ## this list
@@ -45,7 +46,7 @@ serve: $(VENV)/.installed  ## run everything on this machine: DATA_DIR=stoker-da
 	$(BIN)/stokerd up --data-dir "$(DATA_DIR)" --port $(PORT)
 
 test: $(VENV)/.test  ## every test, lint and types included; TESTS=tests/api for a part
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(TESTS)
 
 lint: $(VENV)/.test  ## ruff and the import contracts
 	$(BIN)/ruff check .

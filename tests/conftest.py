@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite in a file and a real PostgreSQL, both migrated as the server migrates them."""
+"""For all tests: databases (SQLite in a file, a real PostgreSQL), a whole server, and how a run is shared out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,20 @@ from store import migrate
 from store.session import Database
 from store.settings import Settings
 from tests.postgres import PostgresServer, postgres_server
+from tests.two_processes import ByFile, begin_with_the_longest
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    begin_with_the_longest(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Used with `--numprocesses`."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
