@@ -128,8 +128,8 @@ class Code:
         """The address of `count` elements on the stack, 64-byte aligned: one place for all rounds of all loops."""
         with self.ir.goto_entry_block():
             place = self.ir.alloca(ir.ArrayType(ELEMENTS[dtype], count))
-        place.align = 64
-        return place
+            place.align = 64
+            return self.ir.bitcast(place, POINTER)
 
     def at(self, pointer: ir.Value, offset: int | Index, dtype: str = "float32") -> ir.Value:
         """The address `offset` elements behind `pointer`."""

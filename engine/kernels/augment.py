@@ -6,182 +6,177 @@ run's state. One chunk is one picture.
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+import llvmlite.ir as ir
 
+from engine.codegen.builder import F32, I64, POINTER, WIDTHS, Code, Index
+from engine.codegen.host import host
+from engine.codegen.objects import compiled
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, longs, octets, real
 from engine.kernels.philox import philox, unit
 from engine.lowering.request import KernelRequest
 from engine.random import AUGMENTATION
-
-CURSOR, ORDER, EPOCH, SEED = run_state.CURSOR, run_state.ORDER, run_state.EPOCH, run_state.SEED
-FILL_MODES = ("constant", "nearest", "wrap", "reflect")
-CONSTANT, NEAREST, WRAP, REFLECT = range(4)
-WIDTHS = {"float32": 4, "uint8": 1}
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
     """The functions below by name."""
     (images, state), (out,) = reads, writes
-    attrs = request.attrs
-    args: list[int | float] = [images.address, state.address, out.address, *images.shape[1:], WIDTHS[images.dtype],
+    attrs, dtype = request.attrs, images.dtype
+    args: list[int | float] = [images.address, state.address, out.address, *images.shape[1:],
                                AUGMENTATION + attrs["place"]]
     if request.function == "random_flip":
-        entry = flip
-        args += [attrs["mode"] != "vertical", attrs["mode"] != "horizontal"]
+        entry = flip(dtype, attrs["mode"] != "vertical", attrs["mode"] != "horizontal")
     elif request.function == "random_crop":
-        entry = crop
+        entry = crop(dtype)
         args += out.shape[1:3]
     else:
-        entry = translate
+        entry = translate(dtype, attrs["fill_mode"], attrs["interpolation"] == "nearest")
         args += [float(bound) for bound in (*attrs["height_factor"], *attrs["width_factor"])]
-        args += [FILL_MODES.index(attrs["fill_mode"]), float(attrs["fill_value"]), attrs["interpolation"] == "nearest"]
-    return [call(entry.address, args, out.shape[0], request.function)]
+        args.append(float(attrs["fill_value"]))
+    return [call(entry, args, out.shape[0], request.function)]
 
 
-@njit(inline="always", error_model="numpy")
-def _words(state, stream, position):  # type: ignore[no-untyped-def]
-    """Words 0 and 1 of the example at this position of the batch."""
-    example = longs(state[ORDER], (1,))[state[CURSOR] + position]
-    return (philox(0, 0, state[EPOCH], example, state[SEED], stream)[0],
-            philox(1, 0, state[EPOCH], example, state[SEED], stream)[0])
+class Pictures:
+    """A kernel over pictures. args: images, state, result, height, width, channels, stream."""
+
+    def __init__(self, name: str, dtype: str) -> None:
+        self.code = Code(name, host().lanes)
+        self.images, self.state, self.result = (self.code.pointer(position) for position in range(3))
+        self.height, self.width, self.channels = (self.code.arg(position) for position in range(3, 6))
+        self.pixel = self.channels * WIDTHS[dtype]
+        """Bytes of a pixel."""
+
+    def words(self, position: Index) -> tuple[ir.Value, ir.Value]:
+        """Words 0 and 4 of the example at this position of the batch, as vectors: the first of blocks 0 and 1."""
+        code = self.code
+        cursor, order = code.entry(self.state, run_state.CURSOR), code.entry(self.state, run_state.ORDER)
+        example = code.entry(code.address(order), cursor + position)
+        key = (code.entry(self.state, run_state.SEED), code.arg(6))
+        drawn, *_ = philox(code, (code.ascending("uint32"), 0, code.entry(self.state, run_state.EPOCH), example), key)
+        every = [ir.Constant(ir.VectorType(ir.IntType(32), code.lanes), [lane] * code.lanes) for lane in range(2)]
+        first, second = (code.ir.shuffle_vector(drawn, ir.Constant(drawn.type, ir.Undefined), lane) for lane in every)
+        return first, second
 
 
-@njit(inline="always", error_model="numpy")
-def _below(word, limit):  # type: ignore[no-untyped-def]
+@compiled
+def flip(dtype: str, across: bool, down: bool) -> str:
+    """Mirrors each picture in the allowed directions, where the highest bit of its word says so."""
+    made = Pictures("flip", dtype)
+    code, height, width, pixel = made.code, made.height, made.width, made.pixel
+    with code.loop(code.begin, code.end) as position:
+        turned = [code.ir.icmp_signed("<", code.first(word), ir.Constant(ir.IntType(32), 0))
+                  for word in made.words(position.index)]
+        image = position.index * height
+        with code.loop(0, height) as row:
+            line = code.choose(turned[1], height - 1 - row.index, row.index) if down else row.index
+            source = code.at(made.images, (image + line) * width * pixel, "uint8")
+            target = code.at(made.result, (image + row.index) * width * pixel, "uint8")
+            with code.either(turned[0] if across else ir.Constant(ir.IntType(1), 0)) as (then, otherwise):
+                with then, code.loop(0, width) as column:
+                    opposite = code.at(source, (width - 1 - column.index) * pixel, "uint8")
+                    code.move(code.at(target, column.index * pixel, "uint8"), opposite, pixel)
+                with otherwise:
+                    code.move(target, source, width * pixel)
+    return code.finish()
+
+
+@compiled
+def crop(dtype: str) -> str:
+    """A window of each picture. More args: height and width of the window."""
+    made = Pictures("crop", dtype)
+    code, lines, columns = made.code, made.code.arg(7), made.code.arg(8)
+    with code.loop(code.begin, code.end) as position:
+        top, left = (_below(code, word, size - window + 1) for word, size, window in zip(
+            made.words(position.index), (made.height, made.width), (lines, columns), strict=True))
+        with code.loop(0, lines) as row:
+            start = ((position.index * made.height + top + row.index) * made.width + left) * made.pixel
+            end = (position.index * lines + row.index) * columns * made.pixel
+            code.move(code.at(made.result, end, "uint8"), code.at(made.images, start, "uint8"), columns * made.pixel)
+    return code.finish()
+
+
+def _below(code: Code, word: ir.Value, limit: Index) -> Index:
     """0 … limit - 1: the upper half of word * limit."""
-    return np.int64((np.uint64(word) * np.uint64(limit)) >> np.uint64(32))
+    product = code.ir.mul(code.ir.zext(code.first(word), I64), limit.value)
+    return Index(code, code.ir.lshr(product, ir.Constant(I64, 32)))
 
 
-@compute_kernel
-def flip(args, begin, end):  # type: ignore[no-untyped-def]
-    """Mirrors each picture in the allowed directions.
-
-    args: images, state, result, height, width, channels, bytes of an element, stream, horizontal, vertical.
-    """
-    state = longs(args[1], (16,))
-    height, width, pixel = args[3], args[4], args[5] * args[6]
-    for position in range(begin, end):
-        first, second = _words(state, args[7], position)
-        across = args[8] == 1 and (first >> np.uint32(31)) == 1
-        down = args[9] == 1 and (second >> np.uint32(31)) == 1
-        for row in range(height):
-            source = args[0] + ((position * height) + (height - 1 - row if down else row)) * width * pixel
-            target = args[2] + (position * height + row) * width * pixel
-            if not across:
-                a, b = octets(source, (width * pixel,)), octets(target, (width * pixel,))
-                for index in range(a.size):
-                    b[index] = a[index]
-            elif args[6] == 4:
-                for column in range(width):
-                    x, y = floats(source + (width - 1 - column) * pixel, (args[5],)), floats(target + column * pixel,
-                    (args[5],))
-                    for channel in range(x.size):
-                        y[channel] = x[channel]
-            else:
-                for column in range(width):
-                    a, b = octets(source + (width - 1 - column) * pixel, (pixel,)), octets(target + column * pixel,
-                    (pixel,))
-                    for index in range(a.size):
-                        b[index] = a[index]
-
-
-@compute_kernel
-def crop(args, begin, end):  # type: ignore[no-untyped-def]
-    """A window of each picture.
-
-    args: images, state, result, height, width, channels, bytes of an element, stream, height and width of the window.
-    """
-    state = longs(args[1], (16,))
-    height, width, pixel = args[3], args[4], args[5] * args[6]
-    lines, size = args[8], args[9] * pixel
-    for position in range(begin, end):
-        first, second = _words(state, args[7], position)
-        top, left = _below(first, height - args[8] + 1), _below(second, width - args[9] + 1)
-        for row in range(lines):
-            a = octets(args[0] + ((position * height + top + row) * width + left) * pixel, (size,))
-            b = octets(args[2] + (position * lines + row) * size, (size,))
-            for index in range(a.size):
-                b[index] = a[index]
-
-
-@njit(inline="always", error_model="numpy")
-def _shift(word, lower, upper, size, nearest):  # type: ignore[no-untyped-def]
-    """The shift in pixels, all arithmetic in float32."""
-    low = np.float32(real(lower))
-    pixels = np.float32((low + unit(word) * (np.float32(real(upper)) - low)) * np.float32(size))
-    return np.float32(np.rint(pixels)) if nearest == 1 else pixels
-
-
-@njit(inline="always", error_model="numpy")
-def _inside(place, size, mode):  # type: ignore[no-untyped-def]
-    """Which pixel stands for one at `place`; -1 for the fill value."""
-    if 0 <= place < size:
-        return place
-    if mode == CONSTANT:
-        return np.int64(-1)
-    if mode == NEAREST:
-        return np.int64(0) if place < 0 else size - 1
-    if mode == WRAP:
-        return place % size
-    turned = place % (2 * size)
-    return min(turned, 2 * size - 1 - turned)
-
-
-@njit(inline="always", error_model="numpy")
-def _load(line, address, width, place):  # type: ignore[no-untyped-def]
-    """A row of pixels as float32."""
-    if width == 4:
-        x = floats(address + 4 * place * line.size, (line.size,))
-        for index in range(line.size):
-            line[index] = x[index]
-    else:
-        u = octets(address + place * line.size, (line.size,))
-        for index in range(line.size):
-            line[index] = np.float32(u[index])
-
-
-@compute_kernel
-def translate(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def translate(dtype: str, fill_mode: str, nearest: bool) -> str:
     """Rows first, then columns, each as `first * (1 - part) + second * part`.
 
-    args: images, state, result, height, width, channels, bytes of an element, stream, lower and upper height factor,
-    lower and upper width factor, fill mode, fill value, nearest.
+    More args: lower and upper height factor, lower and upper width factor, fill value.
     """
-    state = longs(args[1], (16,))
-    height, width, channels, mode = args[3], args[4], args[5], args[12]
-    fill, one = np.float32(real(args[13])), np.float32(1.0)
-    size = width * channels
-    a, b = np.empty(size, np.float32), np.empty(size, np.float32)
-    for position in range(begin, end):
-        word_0, word_1 = _words(state, args[7], position)
-        down = _shift(word_0, args[8], args[9], height, args[14])
-        right = _shift(word_1, args[10], args[11], width, args[14])
-        image = args[0] + position * height * size * args[6]
-        for row in range(height):
-            source = np.float32(np.float32(row) - down)
-            below = np.float32(np.floor(source))
-            part = np.float32(source - below)
-            upper, lower = _inside(np.int64(below), height, mode), _inside(np.int64(below) + 1, height, mode)
-            if upper < 0:
-                a[:] = fill
-            else:
-                _load(a, image, args[6], upper)
-            if lower < 0:
-                b[:] = fill
-            else:
-                _load(b, image, args[6], lower)
-            for index in range(size):
-                a[index] = a[index] * (one - part) + b[index] * part
-            line = floats(args[2] + 4 * (position * height + row) * size, (size,))
-            for column in range(width):
-                source = np.float32(np.float32(column) - right)
-                below = np.float32(np.floor(source))
-                part = np.float32(source - below)
-                first, second = _inside(np.int64(below), width, mode), _inside(np.int64(below) + 1, width, mode)
-                for channel in range(channels):
-                    x = fill if first < 0 else a[first * channels + channel]
-                    y = fill if second < 0 else a[second * channels + channel]
-                    line[column * channels + channel] = x * (one - part) + y * part
+    made = Pictures("translate", dtype)
+    code, height, width, channels = made.code, made.height, made.width, made.channels
+    size, fill = width * channels, code.splat(code.number(11))
+    blended = code.call("malloc", POINTER, [(size * WIDTHS["float32"]).value])
+    with code.loop(code.begin, code.end) as position:
+        down, right = (_shift(code, word, 7 + 2 * axis, extent, nearest) for axis, (word, extent) in enumerate(
+            zip(made.words(position.index), (height, width), strict=True)))
+        image = code.at(made.images, position.index * height * size, dtype)
+        with code.loop(0, height) as row:
+            upper, lower, part = _neighbours(code, row.index, down, height, fill_mode)
+            with code.loop(0, size, code.lanes) as at:
+                mask = code.mask(size - at.index)
+                above, below = (_pixels(code, image, line * size + at.index, line, dtype, mask, fill)
+                                for line in (upper, lower))
+                code.store(_blend(code, above, below, part), code.at(blended, at.index), mask=mask)
+            line = code.at(made.result, (position.index * height + row.index) * size)
+            with code.loop(0, width) as column:
+                first, second, part = _neighbours(code, column.index, right, width, fill_mode)
+                with code.loop(0, channels, code.lanes) as channel:
+                    mask = code.mask(channels - channel.index)
+                    one, two = (_pixels(code, blended, place * channels + channel.index, place, "float32", mask, fill)
+                                for place in (first, second))
+                    target = code.at(line, column.index * channels + channel.index)
+                    code.store(_blend(code, one, two, part), target, mask=mask)
+    code.call("free", ir.VoidType(), [blended])
+    return code.finish()
+
+
+def _shift(code: Code, word: ir.Value, bounds: int, extent: Index, nearest: bool) -> ir.Value:
+    """The shift in pixels, all arithmetic in float32."""
+    lower, upper = code.number(bounds), code.number(bounds + 1)
+    drawn = code.ir.fmul(code.first(unit(code, word)), code.ir.fsub(upper, lower))
+    pixels = code.ir.fmul(code.ir.fadd(lower, drawn), code.ir.sitofp(extent.value, F32))
+    return code.call("llvm.rint.f32", F32, [pixels]) if nearest else pixels
+
+
+def _neighbours(code: Code, place: Index, shift: ir.Value, extent: Index,
+                fill_mode: str) -> tuple[Index, Index, ir.Value]:
+    """The two pixels between which `place` lies after the shift, and which part of the way to the second one."""
+    source = code.ir.fsub(code.ir.sitofp(place.value, F32), shift)
+    below = code.call("llvm.floor.f32", F32, [source])
+    first = Index(code, code.ir.fptosi(below, I64))
+    return (_inside(first, extent, fill_mode), _inside(first + 1, extent, fill_mode), code.ir.fsub(source, below))
+
+
+def _inside(place: Index, extent: Index, fill_mode: str) -> Index:
+    """Which pixel stands for one at `place`; -1 for the fill value."""
+    code = place.code
+    if fill_mode == "nearest":
+        return place.maximum(0).minimum(extent - 1)
+    if fill_mode == "wrap":
+        return (place % extent + extent) % extent
+    if fill_mode == "reflect":
+        turned = (place % (extent * 2) + extent * 2) % (extent * 2)
+        return turned.minimum(extent * 2 - 1 - turned)
+    within = code.ir.and_(place.compare(">=", 0), place.compare("<", extent))
+    return code.choose(within, place, -1)
+
+
+def _pixels(code: Code, start: ir.Value, offset: Index, place: Index, dtype: str, mask: ir.Value,
+            fill: ir.Value) -> ir.Value:
+    """Elements as float32; the fill value where `place` is -1."""
+    missing = place.compare("<", 0)
+    found = code.load(code.at(start, code.choose(missing, 0, offset), dtype), dtype, mask)
+    if dtype == "uint8":
+        found = code.ir.uitofp(found, code.vector)
+    return code.ir.select(missing, fill, found)
+
+
+def _blend(code: Code, first: ir.Value, second: ir.Value, part: ir.Value) -> ir.Value:
+    """first * (1 - part) + second * part"""
+    one = code.ir.fmul(first, code.splat(code.ir.fsub(ir.Constant(F32, 1.0), part)))
+    return code.ir.fadd(one, code.ir.fmul(second, code.splat(part)))

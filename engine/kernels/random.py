@@ -6,17 +6,17 @@ from math import prod
 
 import numpy as np
 
-from engine.kernels import philox
+from engine.codegen.builder import Code
+from engine.codegen.host import host
+from engine.codegen.objects import compiled
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, longs, real
+from engine.kernels.philox import GROUP, group, unit
 from engine.lowering.request import KernelRequest
 from engine.random import DROPOUT
 
 GROUPS = 64
-"""Groups of 64 elements to a chunk."""
-SEED, STEP = run_state.SEED, run_state.STEP
-UNIT = np.float32(2.0**-24)
+"""Groups of words to a chunk."""
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
@@ -25,19 +25,21 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     size, rate = prod(x.shape), request.attrs["rate"]
     args: list[int | float] = [x.address, state.address, writes[0].address, size, float(np.float32(rate)),
                                float(np.float32(1 / (1 - rate))), DROPOUT + request.attrs["stream"]]
-    return [call(dropout.address, args, -(-size // (64 * GROUPS)), "dropout")]
+    return [call(dropout(), args, -(-size // (GROUP * GROUPS)), "dropout")]
 
 
-@compute_kernel
-def dropout(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def dropout() -> str:
     """args: x, state, y, elements, rate, scale, stream."""
-    state, size = longs(args[1], (16,)), args[3]
-    rate, scale = np.float32(real(args[4])), np.float32(real(args[5]))
-    x, y = floats(args[0], (size,)), floats(args[2], (size,))
-    words = np.empty(64, np.uint32)
-    for number in range(begin * GROUPS, min(end * GROUPS, (size + 63) // 64)):
-        philox.group(words, number, state[SEED], args[6], state[STEP], 0)
-        start = number * 64
-        for index in range(min(64, size - start)):
-            drawn = np.float32(words[index] >> np.uint32(8)) * UNIT
-            y[start + index] = x[start + index] * scale if drawn >= rate else np.float32(0.0)
+    code = Code("dropout", host().lanes)
+    x, state, y = (code.pointer(position) for position in range(3))
+    size, rate, scale = code.arg(3), code.splat(code.number(4)), code.splat(code.number(5))
+    key = (code.entry(state, run_state.SEED), code.arg(6), code.entry(state, run_state.STEP), 0)
+    with code.loop(code.begin * GROUPS, (code.end * GROUPS).minimum((size + (GROUP - 1)) // GROUP)) as number:
+        for place, words in enumerate(group(code, number.index, key)):
+            start = number.index * GROUP + place * code.lanes
+            mask = code.mask(size - start)
+            kept = code.ir.fcmp_ordered(">=", unit(code, words), rate)
+            scaled = code.ir.fmul(code.load(code.at(x, start), mask=mask), scale)
+            code.store(code.ir.select(kept, scaled, code.zeros()), code.at(y, start), mask=mask)
+    return code.finish()
