@@ -129,7 +129,7 @@ class Code:
         with self.ir.goto_entry_block():
             place = self.ir.alloca(ir.ArrayType(ELEMENTS[dtype], count))
             place.align = 64
-            return self.ir.bitcast(place, POINTER)
+            return self.ir.inttoptr(self.ir.ptrtoint(place, I64), POINTER)  # llvmlite would keep the array's type
 
     def at(self, pointer: ir.Value, offset: int | Index, dtype: str = "float32") -> ir.Value:
         """The address `offset` elements behind `pointer`."""
