@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -18,16 +19,15 @@ from engine.codegen.builder import Code, Index
 from engine.codegen.host import host
 from engine.codegen.scalar import ScalarMath, Vector
 from engine.expressions import Body, evaluate
-from engine.kernels import elementwise
+from engine.kernels import elementwise, memory, transpose
 from engine.kernels.call import Buffer, Call, call
-from engine.lowering import chunks, contraction
+from engine.lowering import chunks, contraction, select
 from engine.lowering.contraction import Contraction, Outer
 from engine.lowering.request import KernelRequest
-from engine.lowering.select import Tile, blocks, tile
+from engine.lowering.select import Tile
 
-(A, B, C, BIAS, COLUMN_BLOCKS, ROW_BLOCKS, ROW_TILES, COLUMN_TILES, ROWS, ROW_A, ROW_C, COLUMNS, SPLIT, REDUCE) = (
-    range(14)
-)
+(A, B, C, BIAS, COLUMN_BLOCKS, ROW_BLOCKS, ROW_TILES, COLUMN_TILES, ROWS, ROW_A, ROW_C, COLUMNS, COLUMN_B, SPLIT,
+ REDUCE) = range(15)
 OUTER = REDUCE + 9
 
 
@@ -39,26 +39,41 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     bias = reads[2] if len(reads) > 2 else None
     parts = _parts(request.function, a, b, attrs)
     target = writes[1] if parts > 1 else out
-    views = _views(request.function, a, b, out, attrs, parts)
+    if request.function == "matmul":
+        before, right, views = _matmul(a, b, out, attrs, parts, writes[-1] if attrs["panels"] else None)
+    else:
+        before, right, views = [], b.address, _views(request.function, a, b, out, attrs, parts)
     calls = [
-        _call(view, a.address, b.address, target.address, bias.address if bias else 0, body, request.function)
+        _call(view, a.address, right, target.address, bias.address if bias else 0, body, request.function)
         for view in views
     ]
-    return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, prod(out.shape), parts)]
+    after = [elementwise.fold(target.address, out.address, prod(out.shape), parts)] if parts > 1 else []
+    return [*before, *calls, *after]
 
 
 def _parts(function: str, a: Buffer, b: Buffer, attrs: dict[str, Any]) -> int:
     """Into how many parts the sum over the batch is cut; they stand in the second buffer written."""
     if function == "conv2d_backward_kernel":
         return chunks.batch_parts(a.shape[0], b.shape[1] * b.shape[2])
-    return chunks.row_parts(a.shape[0]) if attrs.get("transpose_a") else 1
+    return chunks.row_parts(a.shape[0], a.shape[1] * b.shape[1]) if attrs.get("transpose_a") else 1
+
+
+def _matmul(a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int,
+            panels: Buffer | None) -> tuple[list[Call], int, list[Contraction]]:
+    """Calls that bring b into `panels`, if that pays or b is given transposed; where it lies then; the product."""
+    m, n = out.shape
+    k = a.shape[0] if attrs["transpose_a"] else a.shape[1]
+    view = contraction.matmul(m, k, n, transpose_a=attrs["transpose_a"], parts=parts)
+    if panels is None or not (attrs["transpose_b"] or select.panels_pay(m, k, n)):
+        return [], b.address, [view]
+    width = _tile(view).vectors * host().lanes if len(panels.shape) == 3 else 0
+    view = contraction.matmul(m, k, n, transpose_a=attrs["transpose_a"], parts=parts, width=width)
+    if attrs["transpose_b"]:
+        return [transpose.transposed(b.address, panels.address, n, k, width=width)], panels.address, [view]
+    return memory.panels(b, panels, width), panels.address, [view]
 
 
 def _views(function: str, a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int) -> list[Contraction]:
-    if function == "matmul":
-        m, n = out.shape
-        k = a.shape[0] if attrs["transpose_a"] else a.shape[1]
-        return [contraction.matmul(m, k, n, transpose_a=attrs["transpose_a"], parts=parts)]
     if function == "conv2d":
         return [contraction.conv2d(a.shape, b.shape, out.shape, **attrs)]
     if function == "conv2d_backward_kernel":
@@ -74,11 +89,18 @@ def ceiling(amount: int, step: int) -> int:
     return -(-amount // step)
 
 
-def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, label: str) -> Call:
+def _tile(view: Contraction) -> Tile:
     here = host()
-    chosen = tile(view.rows, view.columns, here.lanes, {vectors: here.rows(vectors) for vectors in (1, 2, 3, 4)})
+    depth = prod(loop.count for loop in view.reduce)
+    most_rows = {vectors: here.rows(vectors) for vectors in (1, 2, 3, 4)}
+    return select.tile(view.rows, view.columns, depth, here.lanes, most_rows)
+
+
+def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, label: str) -> Call:
+    here, chosen = host(), _tile(view)
     outer = prod(loop.count for loop in view.outer)
-    block = blocks(outer, view.rows, view.columns, chosen, here.lanes)
+    depth = prod(loop.count for loop in view.reduce)
+    block = select.blocks(outer, view.rows, view.columns, depth, chosen, here.lanes)
     row_blocks = ceiling(ceiling(view.rows, chosen.rows), block.row_tiles)
     column_tiles = view.columns // (chosen.vectors * here.lanes) + (1 if chosen.tail else 0)
     column_blocks = ceiling(column_tiles, block.column_tiles)
@@ -86,7 +108,8 @@ def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, labe
     first = len(view.outer)
     split_loop = 4 - first
     args = [a + 4 * view.offset_a, b + 4 * view.offset_b, c + 4 * view.offset_c, bias, column_blocks, row_blocks,
-            block.row_tiles, block.column_tiles, view.rows, view.row_a, view.row_c, view.columns, view.split]
+            block.row_tiles, block.column_tiles, view.rows, view.row_a, view.row_c, view.columns,
+            view.column_b, view.split]
     for reduction in view.reduce:
         args += [reduction.count, reduction.a, reduction.b]
     for loop in loops:
@@ -128,8 +151,9 @@ def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
         def tiles(column: Index, vectors: int, masked: bool) -> None:
             with code.loop(first_row, last_row, chosen.rows) as row:
                 start = row.index.minimum(rows - chosen.rows)
-                _tile(code, chosen.rows, vectors, masked, biased, body, a + start * code.arg(ROW_A), b + column,
-                      c + start * code.arg(ROW_C) + column, bias + column, columns - column, length)
+                offsets = (a + start * code.arg(ROW_A), b + column * code.arg(COLUMN_B),
+                           c + start * code.arg(ROW_C) + column, bias + column)
+                _register_tile(code, chosen.rows, vectors, masked, biased, body, offsets, columns - column, length)
 
         with code.loop(first_column, whole_columns, width) as column:
             tiles(column.index, chosen.vectors, False)
@@ -154,47 +178,51 @@ def _descend(code: Code, rest: Index, split_loop: int) -> tuple[Index, Index, In
     return a, b, c, bias, length
 
 
-def _tile(code: Code, rows: int, vectors: int, masked: bool, biased: bool, body: Body, a: Index, b: Index, c: Index,
-          bias: Index, columns: Index, length: Index) -> None:
+def _register_tile(code: Code, rows: int, vectors: int, masked: bool, biased: bool, body: Body,
+                   offsets: tuple[Index, Index, Index, Index], columns: Index, length: Index) -> None:
     """One register tile: `rows` by `vectors` accumulators over the whole reduction, then the epilogue."""
+    a, b, c, bias = offsets
     mask = code.mask(columns - (vectors - 1) * code.lanes) if masked else None
     masks = [mask if vector == vectors - 1 else None for vector in range(vectors)]
-    (_, r_a, r_b, s_count, s_a, s_b, k_count, k_a, k_b) = (code.arg(REDUCE + field) for field in range(9))
-    row_a, row_c = code.arg(ROW_A), code.arg(ROW_C)
-    a_pointer, b_pointer = code.pointer(A), code.pointer(B)
-    row_offsets = [row_a * row for row in range(rows)]
-
-    accumulators = [code.zeros()] * (rows * vectors)
-    with code.loop(0, length, carry=accumulators) as r:
-        with code.loop(0, s_count, carry=r.values) as s:
-            a_start = code.at(a_pointer, a + r.index * r_a + s.index * s_a)
-            b_start = code.at(b_pointer, b + r.index * r_b + s.index * s_b)
-            with code.loop(0, k_count, carry=s.values) as k:
-                b_line = code.at(b_start, k.index * k_b)
-                operand = [
-                    code.load(code.at(b_line, vector * code.lanes), mask=masks[vector]) for vector in range(vectors)
-                ]
-                a_line = code.at(a_start, k.index * k_a)
-                updated: list[ir.Value] = []
-                for row in range(rows):
-                    broadcast = code.splat(code.load_scalar(code.at(a_line, row_offsets[row])))
-                    updated += [
-                        code.fma(broadcast, operand[vector], k.values[row * vectors + vector])
-                        for vector in range(vectors)
-                    ]
-                k.carry = updated
-            s.carry = k.values
-        r.carry = s.values
+    loops = [(code.arg(REDUCE + 3 * level), code.arg(REDUCE + 3 * level + 1), code.arg(REDUCE + 3 * level + 2))
+             for level in range(3)]
+    loops[0] = (length, *loops[0][1:])
+    totals = accumulate(code, [code.zeros()] * (rows * vectors), code.at(code.pointer(A), a),
+                        code.at(code.pointer(B), b), code.arg(ROW_A), loops, masks)
 
     m = ScalarMath(code)
-    c_pointer = code.pointer(C)
+    row_c, c_pointer = code.arg(ROW_C), code.pointer(C)
     shift = [code.load(code.at(code.pointer(BIAS), bias + vector * code.lanes), mask=masks[vector]) if biased else None
              for vector in range(vectors)]
     for row in range(rows):
         for vector in range(vectors):
-            value = r.values[row * vectors + vector]
+            value = totals[row * vectors + vector]
             if biased:
                 value = code.ir.fadd(value, shift[vector])
             result = evaluate(m, body, [Vector(m, value)])
             code.store(result.value, code.at(c_pointer, c + row_c * row + vector * code.lanes), mask=masks[vector])
 
+
+def accumulate(code: Code, start: Sequence[ir.Value], a: ir.Value, b: ir.Value, row_a: Index,
+               loops: Sequence[tuple[Index, Index, Index]], masks: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+    """The micro-kernel: accumulators, a row of as many as there are `masks` behind the other, after
+
+        for every round of the loops: accumulators += A[rows] (broadcast) * B[columns]
+
+    from addresses `a` and `b`; a loop is its rounds and its strides in A and B, the outermost first.
+    """
+    (count, step_a, step_b), *inner = loops
+    with code.loop(0, count, carry=start) as loop:
+        a_line, b_line = code.at(a, loop.index * step_a), code.at(b, loop.index * step_b)
+        if inner:
+            loop.carry = accumulate(code, loop.values, a_line, b_line, row_a, inner, masks)
+        else:
+            vectors = len(masks)
+            operand = [code.load(code.at(b_line, place * code.lanes), mask=mask) for place, mask in enumerate(masks)]
+            updated: list[ir.Value] = []
+            for row in range(len(start) // vectors):
+                broadcast = code.splat(code.load_scalar(code.at(a_line, row_a * row)))
+                updated += [code.fma(broadcast, operand[vector], loop.values[row * vectors + vector])
+                            for vector in range(vectors)]
+            loop.carry = updated
+    return loop.values

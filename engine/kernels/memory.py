@@ -10,12 +10,10 @@ from engine.codegen.objects import compiled
 from engine.errors import CompileError
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats
+from engine.kernels.transpose import transposed
 from engine.lowering.request import KernelRequest
 
 CHUNK_BYTES = 32_768
-TILE = 16
-"""Rows and columns of a tile of a transposition: both sides stay in the cache."""
 FILL = 8192
 """Elements that a chunk of `fill` sets."""
 CURSOR, ORDER, RECORD, RECORDS = run_state.CURSOR, run_state.ORDER, run_state.RECORD, run_state.RECORDS
@@ -70,13 +68,18 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1:]) for axis in range(len(shape)))
 
 
-def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, *, source: int = 0, target: int = 0,
-          steps: tuple[int, ...] | None = None) -> Call:
+def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, *, source: int = 0,
+          target: int = 0) -> Call:
     """Copy a box of `shape`: elements of both buffers by their own strides, from the given offsets."""
+    dims = zip(shape, _strides(source_.shape), _strides(target_.shape), strict=True)
+    return _box(source_, target_, tuple(dims), label, source=source, target=target)
+
+
+def _box(source_: Buffer, target_: Buffer, shape: tuple[tuple[int, int, int], ...], label: str, *, source: int = 0,
+         target: int = 0) -> Call:
+    """Copy a box, given for each dimension its length and the strides in both buffers, from the given offsets."""
     width = WIDTHS[source_.dtype]
-    from_steps = _strides(source_.shape)
-    to_steps = _strides(target_.shape)
-    dims = [dim for dim in zip(shape, from_steps, to_steps, strict=True) if dim[0] != 1] or [(1, 1, 1)]
+    dims = [dim for dim in shape if dim[0] != 1] or [(1, 1, 1)]
     merged = [dims[0]]
     for count, a, b in dims[1:]:
         last = merged[-1]
@@ -85,7 +88,8 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
         else:
             merged.append((count, a, b))
     if len(merged) > 4:
-        raise CompileError(f"{label}: expected at most 4 dimensions after merging, received {shape}")
+        lengths = tuple(dim[0] for dim in shape)
+        raise CompileError(f"{label}: expected at most 4 dimensions after merging, received {lengths}")
     count, a, b = merged.pop()
     lines, contiguous = prod(dim[0] for dim in merged), a == b == 1
     merged = [(1, 0, 0)] * (3 - len(merged)) + merged
@@ -98,13 +102,22 @@ def _copy(source_: Buffer, target_: Buffer, shape: tuple[int, ...], label: str, 
 
 
 def _transpose(source: Buffer, target: Buffer, permutation: tuple[int, ...], flip: tuple[int, ...]) -> Call:
-    """The last two dimensions exchanged, in tiles; the others stay in order, or reversed if all are in `flip`."""
+    """The last two dimensions exchanged; the others stay in order, or reversed if all are in `flip`."""
     *outer, rows, columns = source.shape
     if permutation != (*range(len(outer)), len(outer) + 1, len(outer)) or flip not in ((), tuple(range(len(outer)))):
         raise CompileError(f"expected the last two dimensions exchanged, received {permutation} with {flip} reversed")
-    blocks = -(-columns // TILE)
-    args = [source.address, target.address, prod(outer), rows, columns, 1 if flip else 0, blocks]
-    return call(exchange.address, args, prod(outer) * blocks, "transpose")
+    return transposed(source.address, target.address, rows, columns, matrices=prod(outer), backwards=bool(flip))
+
+
+def panels(source: Buffer, target: Buffer, width: int) -> list[Call]:
+    """Copy (rows, columns) into panels of (rows, width), one behind the other; the last may be partly filled."""
+    rows, columns = source.shape
+    calls, whole = [], columns // width
+    for first, count, part in ((0, whole, width), (whole, 1, columns - whole * width)):
+        if count and part:
+            dims = ((count, width, rows * width), (rows, columns, width), (part, 1, 1))
+            calls.append(_box(source, target, dims, "panels", source=first * width, target=first * rows * width))
+    return calls
 
 
 def _concatenate(reads: list[Buffer], out: Buffer, axis: int) -> list[Call]:
@@ -183,22 +196,6 @@ def copy(dtype: str | None) -> str:
                 element = code.load_scalar(code.at(x_line, at.index * code.arg(14), dtype), dtype)
                 code.store_scalar(element, code.at(y_line, at.index * code.arg(15), dtype))
     return code.finish()
-
-
-@compute_kernel
-def exchange(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: source, target, matrices, rows, columns, whether to take the matrices from the last, blocks of a matrix."""
-    count, rows, columns, blocks = args[2], args[3], args[4], args[6]
-    for chunk in range(begin, end):
-        matrix, first = chunk // blocks, chunk % blocks * TILE
-        origin = count - 1 - matrix if args[5] == 1 else matrix
-        source = floats(args[0] + 4 * origin * rows * columns, (rows, columns))
-        target = floats(args[1] + 4 * matrix * rows * columns, (columns, rows))
-        last = min(columns, first + TILE)
-        for start in range(0, rows, TILE):
-            for column in range(first, last):
-                for row in range(start, min(rows, start + TILE)):
-                    target[column, row] = source[row, column]
 
 
 @compiled

@@ -9,6 +9,8 @@ from __future__ import annotations
 PARTS = 8
 MINIMUM_LENGTH = 512
 """Terms below which one chain is as exact and quicker."""
+LARGE_OUTPUT, LARGE_OUTPUT_LENGTH = 2**16, 1024
+"""Elements above which partial sums leave the caches, and the terms of a chain that are worth writing them."""
 
 
 def batch_parts(batch: int, terms_per_example: int) -> int:
@@ -19,6 +21,9 @@ def batch_parts(batch: int, terms_per_example: int) -> int:
     return -(-batch // length)
 
 
-def row_parts(rows: int) -> int:
-    """Into how many parts a sum over rows is cut."""
-    return batch_parts(rows, 1)
+def row_parts(rows: int, outputs: int = 1) -> int:
+    """Into how many parts a sum over rows is cut: fewer where writing so many `outputs` apart would take too long."""
+    if outputs <= LARGE_OUTPUT:
+        return batch_parts(rows, 1)
+    length = max(LARGE_OUTPUT_LENGTH, -(-rows // PARTS))
+    return -(-rows // length)

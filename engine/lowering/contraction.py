@@ -53,16 +53,22 @@ class Contraction:
     offset_b: int = 0
     offset_c: int = 0
     split: int = field(default=2**62)
+    column_b: int = 1
+    """B's stride from column tile to column tile, for each column: 1, or where B lies in panels their length."""
 
 
-def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1) -> Contraction:
-    """(m, k) by (k, n); the reduction may be cut into `parts` of equal length, written one behind the other."""
+def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1, width: int = 0) -> Contraction:
+    """(m, k) by (k, n); the reduction may be cut into `parts` of equal length, written one behind the other.
+
+    With `width`, B lies in panels (k, width), one behind the other.
+    """
     row_a, k_a = (1, m) if transpose_a else (k, 1)
+    line, column_b = (width, k) if width else (n, 1)
     length = -(-k // parts)
     if parts == 1:
-        return Contraction(m, row_a, n, n, (ONCE, ONCE, Reduction(k, k_a, n)))
-    return Contraction(m, row_a, n, n, (Reduction(length, k_a, n), ONCE, ONCE),
-                       (Outer(parts, length * k_a, length * n, m * n),), split=k)
+        return Contraction(m, row_a, n, n, (ONCE, ONCE, Reduction(k, k_a, line)), column_b=column_b)
+    return Contraction(m, row_a, n, n, (Reduction(length, k_a, line), ONCE, ONCE),
+                       (Outer(parts, length * k_a, length * line, m * n),), split=k, column_b=column_b)
 
 
 def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,

@@ -8,8 +8,9 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest, scratch
+from engine.lowering.select import WIDEST_PANEL, panels_possible
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
-from engine.types import Type, size
+from engine.types import Batch, Type, size
 
 
 @op("matmul")
@@ -56,14 +57,14 @@ class Matmul(Op):
 
     def lower(self, node: Node) -> list[KernelRequest]:
         a, b, *bias = node.inputs
-        requests = []
-        if node.attrs.get("transpose_b", False):
-            turned = scratch(b.shape[::-1])
-            requests.append(KernelRequest("memory", "transpose", (b,), (turned,), {"permutation": (1, 0)}))
-            b = turned
-        attrs = {"transpose_a": node.attrs.get("transpose_a", False), "epilogue": node.attrs.get("epilogue", ())}
-        partial = (scratch((8, *node.outputs[0].shape)),) if attrs["transpose_a"] else ()
-        return [*requests, KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *partial), attrs)]
+        left, right = (bool(node.attrs.get(name, False)) for name in ("transpose_a", "transpose_b"))
+        n, k = b.shape if right else b.shape[::-1]
+        attrs = {"transpose_a": left, "transpose_b": right, "panels": right or panels_possible(k, n),
+                 "epilogue": node.attrs.get("epilogue", ())}
+        spare = [scratch((8, *node.outputs[0].shape))] if left else []
+        if attrs["panels"]:
+            spare.append(scratch((k, n) if isinstance(n, Batch) else (-(-n // WIDEST_PANEL), k, WIDEST_PANEL)))
+        return [KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *spare), attrs)]
 
     def flops(self, node: Node) -> int:
         a = node.inputs[0].shape

@@ -14,26 +14,26 @@ HOSTS = [Host("zen", "", 16, 32), Host("haswell", "", 8, 16), Host("neon", "", 4
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.cpu)
-@given(rows=st.integers(1, 300), columns=st.integers(1, 300))
-def test_accumulators_and_operands_fit_the_registers(host: Host, rows: int, columns: int):
-    chosen = tile(rows, columns, host.lanes, {vectors: host.rows(vectors) for vectors in (1, 2, 3, 4)})
+@given(rows=st.integers(1, 1300), columns=st.integers(1, 300), depth=st.integers(1, 5000))
+def test_accumulators_and_operands_fit_the_registers(host: Host, rows: int, columns: int, depth: int):
+    chosen = tile(rows, columns, depth, host.lanes, {vectors: host.rows(vectors) for vectors in (1, 2, 3, 4)})
     assert chosen.rows * chosen.vectors + chosen.vectors <= host.registers
     assert 1 <= chosen.rows <= rows
 
 
-@given(rows=st.integers(1, 300), columns=st.integers(1, 300))
-def test_whole_tiles_and_the_tail_cover_all_columns(rows: int, columns: int):
-    chosen = tile(rows, columns, 16, {1: 28, 2: 14, 3: 9, 4: 6})
+@given(rows=st.integers(1, 1300), columns=st.integers(1, 300), depth=st.integers(1, 5000))
+def test_whole_tiles_and_the_tail_cover_all_columns(rows: int, columns: int, depth: int):
+    chosen = tile(rows, columns, depth, 16, {1: 28, 2: 14, 3: 9, 4: 6})
     whole = columns // (chosen.vectors * 16) * chosen.vectors * 16
     assert whole + chosen.tail * 16 >= columns
     assert chosen.tail * 16 - (columns - whole) < 16
     assert chosen.masked == (columns % 16 != 0)
 
 
-@given(outer=st.integers(1, 500), rows=st.integers(1, 300), columns=st.integers(1, 300))
-def test_blocks_are_never_empty(outer: int, rows: int, columns: int):
-    chosen = tile(rows, columns, 16, {1: 28, 2: 14, 3: 9, 4: 6})
-    block = blocks(outer, rows, columns, chosen, 16)
+@given(outer=st.integers(1, 500), rows=st.integers(1, 300), columns=st.integers(1, 300), depth=st.integers(1, 5000))
+def test_blocks_are_never_empty(outer: int, rows: int, columns: int, depth: int):
+    chosen = tile(rows, columns, depth, 16, {1: 28, 2: 14, 3: 9, 4: 6})
+    block = blocks(outer, rows, columns, depth, chosen, 16)
     assert block.row_tiles >= 1
     assert block.column_tiles >= 1
 
