@@ -24,7 +24,8 @@ from benchmarks.step import Step, make_problem
 from benchmarks.workloads import WORKLOADS
 from engine.graph.ir import Graph, GraphBuilder
 from engine.lowering.plan import compile_plan
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.types import Batch, Type
 
 TURNS = 5

@@ -18,7 +18,8 @@ from engine.optimizers.adam import Adam
 from engine.passes.dead import eliminate_dead
 from engine.programs import TARGET, Pipeline, Program, Stored, train_program
 from engine.runner import Runner
-from engine.runtime.session import Workers, aligned
+from engine.runtime.session import aligned
+from engine.runtime.threads import Workers
 from engine.variables import empty_slots, initial_weights
 
 CONTRACTIONS = ("matmul", "conv2d", "depthwise_conv2d")

@@ -5,6 +5,7 @@ EngineError
 ├── DataError         an uploaded file is at fault: a code, a sentence, and where in the file
 ├── WeightsError      a weights file is at fault, or does not fit the model
 ├── NumericsError     training met NaN or infinity, and names the node where it began
+├── HungError         a call of a plan does not end, and is named
 └── CompileError      a fault of the engine itself: a graph that does not verify, a kernel that does not load
 """
 
@@ -56,6 +57,10 @@ class NumericsError(EngineError):
     def __init__(self, detail: str, *, node: str | None = None) -> None:
         self.node = node
         super().__init__(detail)
+
+
+class HungError(EngineError):
+    """A compute kernel does not end: the message names its call. Its threads can be used no more."""
 
 
 class CompileError(EngineError):

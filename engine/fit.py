@@ -6,7 +6,6 @@ that was never interrupted. No thread and no compiled code exists before `fit` i
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,13 +27,16 @@ from engine.formats import Metadata
 from engine.programs import TARGET, WEIGHT, Pipeline, Stored, evaluate_program, train_program
 from engine.progress import Checkpoint, CheckpointFiles, Metrics, Outcome, Progress, Reporter
 from engine.runner import Runner, Totals
-from engine.runtime.session import Workers
+from engine.runtime.cores import available_cores
+from engine.runtime.threads import Left, Workers
 from engine.schedules import rates
 from engine.variables import SLOT_PREFIX, Arrays, copied, empty_slots, fill, initial_weights
 
 POINTS = 400
 """About as many points of metrics of steps are reported in a job; the first step is always one."""
 BEST = "best"
+CANCEL = "cancel"
+"""What `should_stop` says where nothing is to be kept."""
 
 
 class _Stop(Exception):
@@ -45,13 +47,14 @@ class _Stop(Exception):
 
 
 def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Callable[[], str | None], work_dir: Path,
-        resume: CheckpointFiles | None = None, initial_weights: Path | None = None) -> Outcome:
-    """Train to the end, or until `should_stop` names a reason.
+        resume: CheckpointFiles | None = None, initial_weights: Path | None = None,
+        threads: int | None = None) -> Outcome:
+    """Train to the end, or until `should_stop` names a reason. `threads` is how many there may be at most.
 
     For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a
-    final one. Raises DataError, WeightsError, NumericsError and MemoryError.
+    final one. Raises DataError, WeightsError, NumericsError, HungError and MemoryError.
     """
-    training = _Training(spec, dataset, reporter, should_stop, work_dir)
+    training = _Training(spec, dataset, reporter, should_stop, work_dir, threads)
     try:
         if resume is not None:
             training.resume(resume)
@@ -66,7 +69,7 @@ class _Training:
     """The state of one call of `fit`."""
 
     def __init__(self, spec: JobSpec, dataset: Dataset, reporter: Reporter, should_stop: Callable[[], str | None],
-                 work_dir: Path) -> None:
+                 work_dir: Path, most_threads: int | None) -> None:
         self.spec, self.options = spec, spec.training
         self.reporter, self.should_stop, self.work_dir = reporter, should_stop, work_dir
         self.prepared = prepare(dataset, spec.data, seed=self.options.seed)
@@ -78,7 +81,7 @@ class _Training:
             ),
             dataset_sha256=dataset.sha256,
             engine_version=ENGINE_VERSION,
-            threads=spec.resources.threads or os.cpu_count() or 1,
+            threads=self._threads(most_threads),
             cpu=checkpoint.cpu(),
         )
         self.workers = Workers(self.origin.threads)
@@ -96,6 +99,15 @@ class _Training:
         self.stopped = False
         self.elapsed, self.started = 0.0, time.monotonic()
         self.speed: float | None = None
+
+    def _threads(self, most: int | None) -> int:
+        """As many as the job asks for, if it does, and no more than it may have."""
+        asked, most = self.spec.resources.threads, most or self.spec.resources.threads or available_cores()
+        if asked is None or asked <= most:
+            return asked or most
+        message = f"expected at most {most} threads on this worker, received {asked}: training uses {most}"
+        self.reporter.log("warning", message, {"pointer": "/resources/threads"})
+        return most
 
     def _bind(self) -> None:
         """Both programs over one weight store."""
@@ -195,7 +207,7 @@ class _Training:
                 self._epoch()
             return self._finish()
         except _Stop as stop:
-            if stop.reason != "cancel":
+            if stop.reason != CANCEL:
                 self._checkpoint()
             return Outcome(stop.reason, self.step, self.epoch, self._summary())
 
@@ -248,7 +260,7 @@ class _Training:
         if every:
             most = min(most, every - self.step % every)
         started = time.monotonic()
-        records, sizes = self.train.advance(most, step=self.step, rates=self._rates)
+        records, sizes = self._native(self.train, most, whole_steps=True)
         seconds = time.monotonic() - started
         first = self.step + 1
         self._add(epoch, records, sizes)
@@ -283,6 +295,23 @@ class _Training:
     def _obey(self) -> None:
         if reason := self.should_stop():
             raise _Stop(reason)
+
+    def _native(self, runner: Runner, most: int, *, whole_steps: bool) -> tuple[Any, Any]:
+        """One native call of up to `most` batches.
+
+        With `whole_steps` only a cancel ends it in the middle of a step: there is no checkpoint between two calls.
+        """
+        asked: str | None = None
+
+        def leave() -> bool:
+            nonlocal asked
+            asked = self.should_stop()
+            return asked == CANCEL if whole_steps else asked is not None
+
+        try:
+            return runner.advance(most, step=self.step, rates=self._rates, leave=leave)
+        except Left:
+            raise _Stop(str(asked)) from None
 
     def _rates(self, steps: Any) -> Any:
         """Learning rates of updates, counted from 0: the schedule's, or what a callback has set."""
@@ -338,7 +367,7 @@ class _Training:
         totals = Totals(self.evaluate.program)
         while self.evaluate.done < self.evaluate.batches:
             self._obey()
-            totals.add(*self.evaluate.advance(self.evaluate.batches))
+            totals.add(*self._native(self.evaluate, self.evaluate.batches, whole_steps=False))
         return totals.values(prefix)
 
     def _improved(self, logs: Mapping[str, float]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -16,7 +15,9 @@ from engine.definition.model import parse_model
 from engine.errors import WeightsError
 from engine.lowering.plan import compile_plan
 from engine.programs import Pipeline, Stored, predict_program
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.cores import available_cores
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.variables import fill
 
 BATCH = 64
@@ -45,7 +46,7 @@ class TrainedModel:
         program = predict_program(self.model, Pipeline(stored))
         weights = {variable.name: aligned(variable.shape, "float32") for variable in program.variables}
         fill(weights, content.tensors)
-        self._workers = Workers(threads or os.cpu_count() or 1)
+        self._workers = Workers(threads or available_cores())
         self._one_at_a_time = Lock()
         self._session = Session(compile_plan(program.graph, BATCH), weights, {}, self._workers)
 

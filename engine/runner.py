@@ -11,7 +11,8 @@ import numpy as np
 from engine.kernels import state as run_state
 from engine.lowering.plan import Plan, compile_plan
 from engine.programs import Program
-from engine.runtime.session import Session, Workers
+from engine.runtime.session import Session
+from engine.runtime.threads import Workers
 
 Array = np.ndarray[Any, Any]
 CALL_SECONDS = 0.08
@@ -70,11 +71,13 @@ class Runner:
         return -(-int(self.session.state[run_state.CURSOR]) // self.batch)
 
     def advance(
-        self, most: int, *, step: int = 0, rates: Callable[[Array], Array] | None = None
+        self, most: int, *, step: int = 0, rates: Callable[[Array], Array] | None = None,
+        leave: Callable[[], bool] | None = None,
     ) -> tuple[Array, Array]:
         """Do up to `most` batches, as many as fit a native call: their records (steps, width) and sizes (steps,).
 
-        `step` is the number of updates done before, `rates` gives the learning rates of steps.
+        `step` is the number of updates done before, `rates` gives the learning rates of steps, `leave` is asked now
+        and then whether to give up in the middle of a step. Raises Left, after which this runner is of no more use.
         """
         state = self.session.state
         cursor = int(state[run_state.CURSOR])
@@ -84,7 +87,7 @@ class Runner:
             self.set_rates(rates(np.arange(step, step + steps, dtype=np.int64)))
         state[run_state.STEP], state[run_state.RECORD] = step, 0
         started = time.monotonic()
-        self.session.run(size, steps)
+        self.session.run(size, steps, leave)
         # The first call also compiles: its time says nothing, and the next one is cautious.
         self._seconds_per_step = (
             (time.monotonic() - started) / steps if self._seconds_per_step is not None else CALL_SECONDS

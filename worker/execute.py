@@ -151,7 +151,8 @@ class Trainer:
             if dataset is None or dataset.manifest is None or dataset.status != READY:
                 raise JobFault("dataset_gone", "The job's dataset is no longer there.", "/dataset")
             files = [ColumnFile.of(file) for file in datasets.files(dataset.id)]
-        spec = definition.parse_job(self._document(), dataset.manifest)
+        document = {key: self.job.spec[key] for key in SPEC_KEYS if key in self.job.spec}
+        spec = definition.parse_job(document, dataset.manifest)
         settings = self.database.settings
         cache = DatasetCache(settings.cache_dir / "datasets", settings.cache_bytes)
         with cache.opened(self.database, files, self._check) as columns:
@@ -174,19 +175,13 @@ class Trainer:
                     work_dir=self.folder,
                     resume=resume,
                     initial_weights=initial,
+                    threads=self.threads,
                 )
             except BaseException:
                 with contextlib.suppress(StoringFailed):
                     reporter.end()  # what was said before the fault explains it
                 raise
             return outcome, reporter.end(), reporter
-
-    def _document(self) -> dict[str, Any]:
-        """The job's spec, with no more threads than this worker gives a job; results do not depend on them."""
-        document = {key: self.job.spec[key] for key in SPEC_KEYS if key in self.job.spec}
-        resources = dict(document.get("resources") or {})
-        resources["threads"] = min(resources.get("threads") or self.threads, self.threads)
-        return {**document, "resources": resources}
 
     def _check(self) -> None:
         if self.notice.read():

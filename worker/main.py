@@ -9,6 +9,8 @@ import signal
 import sys
 from typing import Any
 
+from engine.runtime.cores import available_cores
+
 LIBRARY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -66,6 +68,5 @@ def run(queue: str, concurrency: int) -> int:
 
 
 def threads_of_a_job(asked: int, concurrency: int) -> int:
-    """How many threads one training may use: what the settings say, else its share of this machine's cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked or max(1, cores // concurrency)
+    """How many threads one training may use: what the settings say, else its share of the cores there are."""
+    return asked or max(1, available_cores() // concurrency)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
-from queue import SimpleQueue
-from threading import Thread
 
 import numpy as np
 
@@ -18,8 +15,8 @@ from engine.graph.ir import Value
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call
 from engine.lowering.plan import Plan
-from engine.runtime import stream as streams
-from engine.runtime.stream import Stream, Turn
+from engine.runtime.stream import Stream
+from engine.runtime.threads import Workers
 from engine.types import concrete
 
 ALIGNMENT = 64
@@ -31,57 +28,6 @@ def aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     raw = np.zeros(count + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start: start + count].view(dtype).reshape(shape)
-
-
-class Workers:
-    """The threads that share a session's work: the caller's own and `threads - 1` others, which wait between runs.
-
-    The others are started by the first run. They wait at a queue that is written in C, so that a signal's handler may
-    raise at any moment without leaving a lock behind, as it might in an executor of the standard library.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._orders: SimpleQueue[Order | None] = SimpleQueue()
-        self._helpers: list[Thread] = []
-        weakref.finalize(self, _dismiss, self._orders, threads - 1)
-
-    def run(self, stream: Stream, steps: int) -> int:
-        """Run up to `steps` steps and return how many were done. The interpreter is free meanwhile."""
-        while len(self._helpers) < self.threads - 1:
-            helper = Thread(target=_help, args=(self._orders,), name="stoker-compute", daemon=True)
-            helper.start()
-            self._helpers.append(helper)
-        stream.reset(steps)
-        try:
-            for _ in range(1, self.threads):
-                self._orders.put((stream.turn, stream, self.threads, steps))
-            stream.run(self.threads, steps)
-        finally:  # also where a signal's handler raises: no thread may be left in a stream that runs again
-            stream.turn.end()
-        return int(stream.control[streams.STEPS_DONE])
-
-    def close(self) -> None:
-        """End the other threads."""
-        _dismiss(self._orders, len(self._helpers))
-        while self._helpers:
-            self._helpers.pop().join()
-
-
-Order = tuple[Turn, Stream, int, int]
-
-
-def _help(orders: SimpleQueue[Order | None]) -> None:
-    """A thread's life: it takes part in runs until it is dismissed."""
-    while (order := orders.get()) is not None:
-        turn, stream, threads, steps = order
-        turn.take(stream.run, threads, steps)
-        del order, turn, stream
-
-
-def _dismiss(orders: SimpleQueue[Order | None], helpers: int) -> None:
-    for _ in range(helpers):
-        orders.put(None)
 
 
 class Session:
@@ -129,13 +75,16 @@ class Session:
         session.state[:] = self.state
         return session
 
-    def run(self, batch: int, steps: int = 1) -> int:
-        """Run `steps` steps of `batch` examples as the state says; returns how many were done before a stop."""
+    def run(self, batch: int, steps: int = 1, leave: Callable[[], bool] | None = None) -> int:
+        """Run `steps` steps of `batch` examples as the state says; returns how many were done before a stop.
+
+        `leave` is asked now and then whether to give up in the middle of a step: see `Workers.run`.
+        """
         if batch not in self._streams:
             held = (self._arena, self._constants, self.feeds, self.parameters, self.tables)
             self._streams[batch] = Stream(self.bind(batch), self.state, self.workers.threads, held)
         self.state[run_state.BATCH] = batch
-        return self.workers.run(self._streams[batch], steps)
+        return self.workers.run(self._streams[batch], steps, leave)
 
     def fetch(self, name: str, batch: int) -> np.ndarray:
         """A copy of one of the plan's outputs as the last step left it."""

@@ -16,7 +16,8 @@ from engine.kernels import state as run_state
 from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
 from engine.programs import Pipeline, Program, train_program
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 
 Arrays = dict[str, np.ndarray]
 RATE = 0.05

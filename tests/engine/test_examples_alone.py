@@ -12,7 +12,8 @@ import engine
 from engine.definition import parse_model
 from engine.lowering.plan import compile_plan
 from engine.programs import Pipeline, Stored, predict_program
-from engine.runtime.session import Session, Workers
+from engine.runtime.session import Session
+from engine.runtime.threads import Workers
 from engine.variables import initial_weights
 from tests.engine.training import dataset, job, train
 

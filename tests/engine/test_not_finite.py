@@ -14,7 +14,8 @@ import pytest
 from engine.autodiff import gradients
 from engine.graph.ir import GraphBuilder, Value
 from engine.lowering.plan import compile_plan
-from engine.runtime.session import Session, Workers
+from engine.runtime.session import Session
+from engine.runtime.threads import Workers
 from engine.types import Type
 
 NAN, INF = np.nan, np.inf

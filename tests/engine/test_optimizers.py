@@ -13,7 +13,8 @@ from engine.lowering.plan import Plan, compile_plan
 from engine.ops.base import find
 from engine.optimizers.base import Optimizer
 from engine.options import entry, parse
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.types import Type
 
 SIZES = (1, 4095, 4096, 4097, 10_000)

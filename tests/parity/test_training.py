@@ -13,7 +13,8 @@ from engine.kernels import state as run_state
 from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
 from engine.programs import TARGET, WEIGHT, Pipeline, Program, Stored, train_program
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.schedules import rates
 from tests.parity import cases
 from tests.parity.figures import array, figures

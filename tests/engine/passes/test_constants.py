@@ -10,7 +10,8 @@ from engine.graph.ir import GraphBuilder
 from engine.lowering.plan import compile_plan
 from engine.passes.fold import fold_constants
 from engine.passes.share import share_common
-from engine.runtime.session import Session, Workers
+from engine.runtime.session import Session
+from engine.runtime.threads import Workers
 from engine.types import Batch, Type
 
 

@@ -12,7 +12,8 @@ from engine.graph.interpret import interpret
 from engine.graph.ir import Graph, GraphBuilder, Value
 from engine.lowering.plan import compile_plan
 from engine.passes.pipeline import optimise
-from engine.runtime.session import Session, Workers
+from engine.runtime.session import Session
+from engine.runtime.threads import Workers
 from engine.types import Batch, Type
 
 UNARY = ("relu", "tanh", "sigmoid", "negative", "square", "softplus", "gelu", "elu", "silu", "abs")

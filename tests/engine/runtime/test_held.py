@@ -17,7 +17,8 @@ from engine.lowering.plan import compile_plan
 from engine.ops.pipeline import table
 from engine.programs import Field, Program
 from engine.runner import Runner
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.types import Type
 
 

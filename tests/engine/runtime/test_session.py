@@ -18,7 +18,8 @@ from engine.graph.ir import GraphBuilder
 from engine.kernels import state as run_state
 from engine.lowering.plan import Plan, compile_plan
 from engine.ops.pipeline import table
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.types import Batch, Type
 
 
@@ -129,7 +130,8 @@ def test_training_works_in_a_forked_child_of_a_process_that_only_imported():
                 import numpy as np
                 from engine.graph.ir import GraphBuilder
                 from engine.lowering.plan import compile_plan
-                from engine.runtime.session import Session, Workers, aligned
+                from engine.runtime.session import Session, aligned
+                from engine.runtime.threads import Workers
                 from engine.types import Type
                 b = GraphBuilder("g")
                 x = b.parameter("x", Type((64, 64)))
