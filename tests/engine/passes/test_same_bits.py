@@ -10,8 +10,8 @@ from engine.lowering.plan import compile_plan
 from engine.passes.padding import fold_padding
 from engine.passes.pipeline import Pass
 from engine.passes.pooling import pool_gradients
-from engine.runtime.session import Session
-from engine.runtime.threads import Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.types import Batch, Type, known
 from engine.windows import output_size
 
