@@ -17,6 +17,7 @@ GROUPS = {
     "schedules": "schedule",
     "initializers": "initializer",
     "regularizers": "regularizer",
+    "constraints": "constraint",
     "callbacks": "callback",
     "transforms": "transform",
     "augmentations": "augmentation",

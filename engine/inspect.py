@@ -76,8 +76,9 @@ def _describe(type: Type) -> dict[str, Any]:
 def _per_layer(model: Model, variables: list[Variable]) -> list[int]:
     counts: Counter[str] = Counter()
     for variable in variables:
-        counts[variable.name.partition("/")[0]] += math.prod(variable.shape)
-    return [counts[node.name] for node in model.layers]
+        counts[variable.layer] += math.prod(variable.shape)
+    # A layer that is called several times is counted at its first call.
+    return [counts.pop(node.owner, 0) for node in model.layers]
 
 
 def _count(variables: list[Variable]) -> dict[str, int]:
@@ -161,7 +162,7 @@ def _given(graph: Graph) -> list[Value]:
 
 def _source(value: Value, name: str) -> dict[str, Any]:
     """An input, parameter or constant as a node; a parameter belongs to its layer."""
-    layer = value.name.partition("/")[0] if value.role == "parameter" else None
+    layer = value.name.removeprefix("optimizer/").rpartition("/")[0] if value.role == "parameter" else None
     return {"id": name, "op": value.role, "layer": layer, **_typed(value), "flops": 0, "attrs": {}}
 
 

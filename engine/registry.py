@@ -22,6 +22,7 @@ PACKAGES = {
     "schedule": "engine.schedules",
     "initializer": "engine.initializers",
     "regularizer": "engine.regularizers",
+    "constraint": "engine.constraints",
     "callback": "engine.callbacks",
     "transform": "engine.data.transforms",
     "augmentation": "engine.data.augmentations",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.definition.limits import MAXIMUM_RANK
@@ -16,21 +16,33 @@ _text = text()
 
 def _name(value: Any, pointer: str) -> str:
     read: str = _text(value, pointer)
-    if "/" in read:
-        raise Mismatch(pointer, "a name without '/'", value)
+    if "/" in read or ":" in read:
+        raise Mismatch(pointer, "a name without '/' and ':'", value)
+    return read
+
+
+def _path(value: Any, pointer: str) -> str:
+    read: str = _text(value, pointer)
+    if ":" in read or any(part in ("", ".", "..") for part in read.split("/")):
+        raise Mismatch(pointer, "a name without ':', or a path like encoder/dense", value)
     return read
 
 
 name = Reader(_name, _text.schema)
-"""Reads the name of an input, layer or output: it becomes part of weights' names (layer/variable)."""
+"""Reads the name of an input or output."""
+path = Reader(_path, _text.schema)
+"""Reads the name of a layer: it becomes part of weights' names (layer/variable). Layers of a nested model have its name
+before theirs: encoder/dense."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The name of an input or layer, and where it was written."""
+    """An input, or an output of a layer's call, and where it was named. `call` counts a layer's calls from 0."""
 
     name: str
     pointer: str
+    call: int = 0
+    output: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class DraftInput:
 
 @dataclass(frozen=True)
 class DraftLayer:
-    """A layer; without `inputs` it reads the layer before it."""
+    """A layer with its options, or with `model` a whole model in the place of a layer."""
 
     type: Any
     type_pointer: str
@@ -53,24 +65,47 @@ class DraftLayer:
     options_pointer: str
     name: str | None
     name_pointer: str
+    pointer: str
+    trainable: bool = True
+    model: Draft | None = None
+
+
+@dataclass(frozen=True)
+class DraftCall:
+    """One use of the layer at position `layer`; without `inputs` it reads the call before it.
+
+    `keywords` are inputs given by name: those of a nested model, or parameters of the layer's call. `arguments` are
+    what else the call is given: plain data.
+    """
+
+    layer: int
     inputs: tuple[Reference, ...] | None
     inputs_pointer: str
     pointer: str
-    trainable: bool = True
+    keywords: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments_pointer: str = ""
+    name: str | None = None
+    name_pointer: str = ""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """No inputs: those of the job's data. Outputs by name; None: the last layer's, under its name."""
+    """No inputs: those of the job's data. Outputs by name; None: the last call's, under its name.
+
+    `keys` are the names under which a call gives the inputs, where they are not the inputs' own.
+    """
 
     name: str
     inputs: tuple[DraftInput, ...]
     layers: tuple[DraftLayer, ...]
+    calls: tuple[DraftCall, ...]
     outputs: tuple[tuple[str, Reference], ...] | None
     pointer: str
     layers_pointer: str
     inputs_pointer: str
     outputs_pointer: str
+    keys: tuple[str, ...] | None = None
 
 
 class Faults:

@@ -10,12 +10,12 @@ from typing import Any
 from engine.data import columns
 from engine.data.columns import DataPlan
 from engine.data.splits import part_of
-from engine.definition.assemble import read_parts
 from engine.definition.draft import Draft, DraftInput, Faults
 from engine.definition.draft import name as readable_name
 from engine.definition.model import Model, draft_model, finish_model
 from engine.definition.native import refuse_unknown
 from engine.definition.outputs import check_loss, check_metrics, for_outputs, warn_about_logits, warn_about_metrics
+from engine.definition.resolve import resolve
 from engine.definition.training import Checkpoints, Resources, Training, TrainingOptions
 from engine.errors import DefinitionError, Fault, nearest, pointer_to, show
 from engine.losses.base import Loss
@@ -82,7 +82,7 @@ class _Job:
         if draft is not None and plan is not None and not draft.inputs:
             draft = self._borrow_inputs(draft, plan)
         if self.faults.found and draft is not None:
-            read_parts(draft, self.faults)
+            resolve(draft, self.faults)
         self.faults.stop()
         assert draft is not None and options is not None and plan is not None
         feeds = self._feeds(draft, plan)

@@ -5,6 +5,8 @@ MAXIMUM_INPUTS = 100
 MAXIMUM_OUTPUTS = 100
 MAXIMUM_RANK = 7
 """Dimensions of an input besides the batch."""
+MAXIMUM_DEPTH = 20
+"""Models inside each other."""
 MAXIMUM_PARAMETERS = 2**28
 """Of a model: 1 GiB in float32."""
 MAXIMUM_ELEMENTS = 2**26

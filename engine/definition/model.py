@@ -19,9 +19,9 @@ __all__ = ["LayerNode", "Model", "draft_model", "finish_model", "parse_model"]
 
 @dataclass(frozen=True)
 class Model:
-    """`inputs` are shapes without the batch; `outputs` names the layer of each output.
+    """`inputs` are shapes without the batch; `outputs` names the value of each output.
 
-    `types` holds the type of every input and layer.
+    `types` holds the type of every value; see `LayerNode` for their names.
     """
 
     name: str
@@ -46,8 +46,13 @@ class Model:
 
 def _write_layer(node: LayerNode) -> dict[str, Any]:
     options = write(node.layer)
-    return {"type": options.pop("type"), "name": node.name, "inputs": list(node.inputs), "trainable": node.trainable,
-            **options}
+    inputs: Any = list(node.inputs)
+    if node.keywords:
+        inputs = {node.layer.positions[0]: inputs, **node.keywords}
+    call = {"name": node.name, "inputs": inputs, **({"arguments": dict(node.arguments)} if node.arguments else {})}
+    if node.shares:
+        return {"use": node.shares, **call}
+    return {"type": options.pop("type"), **call, "trainable": node.trainable, **options}
 
 
 def parse_model(document: Any, pointer: str = "/model") -> Model:
@@ -69,11 +74,12 @@ def parse_model(document: Any, pointer: str = "/model") -> Model:
     return model
 
 
-def draft_model(document: Any, pointer: str, faults: Faults) -> Draft:
+def draft_model(document: Any, pointer: str, faults: Faults, depth: int = 0) -> Draft:
     """The definition as written; what is at fault is noted. Raises Mismatch for what is no definition at all."""
     if not isinstance(document, Mapping):
         raise Mismatch(pointer, 'a model\'s definition, {"inputs": …, "layers": […]}', show(document))
-    return read_keras(document, pointer, faults) if is_keras(document) else read_native(document, pointer, faults)
+    read = read_keras if is_keras(document) else read_native
+    return read(document, pointer, faults, depth)
 
 
 def finish_model(draft: Draft, shapes: Mapping[str, tuple[int, ...]], faults: Faults) -> tuple[Model, Assembled]:

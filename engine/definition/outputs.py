@@ -34,14 +34,14 @@ def check_loss(model: Model, places: Mapping[str, str], output: str, loss: Loss,
     """Note a fault unless the output's shape is one that the loss can compare with the target."""
     if target.kind not in loss.accepts:
         wanted = "classes" if loss.wants == "classes" else "numbers"
-        received = f"a target of {target.classes} classes" if target.kind == "classes" else "a target of numbers"
+        received = f"a target of {_classes(target.classes)}" if target.kind == "classes" else "a target of numbers"
         faults.add(pointer, f"a loss that fits the data's target ({type(loss).__name__} needs {wanted})", received)
         return False
     shape = model.output_shape(output)
     expected = loss.expected_outputs(target)
     if shape in expected:
         return True
-    because = f"{target.classes} classes" if target.kind == "classes" else f"a target of shape {_shape(target.shape)}"
+    because = _classes(target.classes) if target.kind == "classes" else f"a target of shape {_shape(target.shape)}"
     layer = _deciding(model, output)
     if layer is not None and len(shape) == len(expected[0]) and shape[:-1] == expected[0][:-1]:
         size = layer.layer.size_option
@@ -57,12 +57,16 @@ def check_loss(model: Model, places: Mapping[str, str], output: str, loss: Loss,
 def _deciding(model: Model, output: str) -> LayerNode | None:
     """The layer whose option is the size of the output's last dimension, if one is."""
     nodes = {node.name: node for node in model.layers}
-    node = nodes.get(model.outputs[output])
+    node: LayerNode | None = nodes.get(model.outputs[output])
     # A layer that has neither a size of its own nor changes its only input's shape does not decide it.
     while (node is not None and node.layer.size_option is None and len(node.inputs) == 1
            and model.types[node.name] == model.types[node.inputs[0]]):
         node = nodes.get(node.inputs[0])
     return node if node is not None and node.layer.size_option in ("units", "filters") else None
+
+
+def _classes(count: int | None) -> str:
+    return "1 class" if count == 1 else f"{count} classes"
 
 
 def check_metrics(model: Model, output: str, given: tuple[Any, ...], target: Target, pointer: str,

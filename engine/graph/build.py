@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine.graph.ir import Graph, GraphBuilder, Value
+from engine.graph.references import reference
 from engine.layers.base import Net
 from engine.types import Batch, Type
 
@@ -17,9 +18,11 @@ def build(model: Model, net: Net, inputs: Mapping[str, Value]) -> dict[str, Valu
     """Build all layers on these inputs, float32 (batch, …) by the model's names. The model's outputs by name."""
     values = dict(inputs)
     for node in model.layers:
-        values[node.name] = net.apply(node.name, node.layer, tuple(values[name] for name in node.inputs),
-                                      trainable=node.trainable)
-    return {name: values[layer] for name, layer in model.outputs.items()}
+        outputs = net.call(node.name, node.layer, tuple(values[name] for name in node.inputs),
+                           keywords={name: values[value] for name, value in node.keywords.items()},
+                           arguments=node.arguments, trainable=node.trainable, owner=node.owner)
+        values.update((reference(node.name, index), value) for index, value in enumerate(outputs))
+    return {name: values[value] for name, value in model.outputs.items()}
 
 
 def declare_inputs(model: Model, b: GraphBuilder) -> dict[str, Value]:

@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.activations.base import Activation
+from engine.constraints.base import Constraint
 from engine.graph.ir import GraphBuilder, Value
 from engine.initializers.base import Initializer
 from engine.ops.base import ShapeMismatch
-from engine.options import only
+from engine.options import Reader, only
 from engine.regularizers.base import Regularizer
 from engine.types import Batch, Shape, Type
 
 channels_last = only("channels_last", "channels_first is not supported")
 no_constraint = only(None, "constraints are not supported")
+
+
+class ArgumentMismatch(ShapeMismatch):
+    """What a layer's call is given does not fit the layer."""
 
 
 class OptionMismatch(ShapeMismatch):
@@ -47,24 +52,46 @@ class Layer(ABC):
 
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the largest number of inputs; None: any."""
+    positions: ClassVar[tuple[str, ...]] = ("inputs",)
+    """Names of the call's parameters that take the inputs in their order, as in Keras; one may take several."""
+    keywords: ClassVar[tuple[str, ...]] = ()
+    """Names of further parameters that take one value each; `build` gets those that are given by name."""
+    arguments: ClassVar[Mapping[str, Reader]] = {}
+    """What else the call may be given: plain data by name, which `build` gets if it is given."""
+    supports_masking: ClassVar[bool] = False
+    """True if a mask of the inputs lives on in the output."""
     size_option: ClassVar[str | None] = None
     """The option that decides the size of the output's last dimension."""
     samples: ClassVar[tuple[LayerSample, ...]] = ()
 
     @abstractmethod
-    def build(self, net: Net, *inputs: Value) -> Value:
-        """The layer's output in the graph. Raises ShapeMismatch or OptionMismatch where the inputs do not fit."""
+    def build(self, net: Net, *inputs: Value) -> Value | tuple[Value, ...]:
+        """The layer's output in the graph, or its outputs.
+
+        Raises ShapeMismatch or OptionMismatch where the inputs do not fit. A layer with `keywords` or `arguments` takes
+        them as keyword arguments. Masks of the inputs are `net.mask(value)`.
+        """
+
+    def compute_mask(self, net: Net, *inputs: Value) -> Value | tuple[Value | None, ...] | None:
+        """The output's mask (or each output's) from those of the inputs, as Keras: that of the first input.
+
+        Only asked of layers that support masking. A mask is float32 of 0 and 1, (batch, …).
+        """
+        return net.mask(inputs[0])
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A weight or statistic of a layer: `name` is layer/variable."""
+    """A weight or statistic of a layer: `name` is layer/variable. `constraint` holds after each update."""
 
     name: str
     shape: tuple[int, ...]
     initializer: Initializer
     trainable: bool
     regularizer: Regularizer | None
+    constraint: Constraint | None = None
+    layer: str = ""
+    """The layer's name."""
 
 
 @dataclass
@@ -82,21 +109,51 @@ class Net:
     trainable: bool = True
     """Of the layer that is being built."""
     streams: int = 0
+    masks: dict[Value, Value] = field(default_factory=dict)
+    """The mask beside a value: float32 of 0 and 1, (batch, …), 0 where the value is padding."""
     _weights: dict[str, Value] = field(default_factory=dict)
+    _built: Layer | None = None
 
     def apply(self, name: str, layer: Layer, inputs: tuple[Value, ...], *, trainable: bool = True) -> Value:
-        """Build one layer under its name. Raises ShapeMismatch."""
-        self.layer, self.trainable, self.b.origin = name, trainable, name
+        """Build one layer that has one output. Raises ShapeMismatch."""
+        (output,) = self.call(name, layer, inputs, trainable=trainable)
+        return output
+
+    def call(self, name: str, layer: Layer, inputs: tuple[Value, ...], *, keywords: Mapping[str, Value] | None = None,
+             arguments: Mapping[str, Any] | None = None, trainable: bool = True,
+             owner: str | None = None) -> tuple[Value, ...]:
+        """Build one call of a layer; its weights are those of `owner`, if another layer's. Raises ShapeMismatch."""
+        self.layer, self.trainable, self.b.origin, self._built = owner or name, trainable, name, layer
         least, most = layer.arity
         if len(inputs) < least or (most is not None and len(inputs) > most):
-            wanted = f"{least} input{'s' if least > 1 else ''}" if most == least else f"at least {least} inputs"
+            wanted = (f"{least} input{'s' if least > 1 else ''}" if most == least else
+                      f"at least {least} inputs" if most is None else f"{least} to {most} inputs")
             raise ShapeMismatch(wanted, f"{len(inputs)} input{'s' if len(inputs) != 1 else ''}")
-        output = layer.build(self, *inputs)
+        given = dict(keywords or {})
+        explicit = given.pop("mask", None)
+        implicit = self.masks.get(inputs[0])
+        if explicit is not None:
+            self.masks[inputs[0]] = explicit
+        built = layer.build(self, *inputs, **given, **(arguments or {}))
+        outputs = built if isinstance(built, tuple) else (built,)
+        if layer.supports_masking:
+            found = layer.compute_mask(self, *inputs)
+            for output, mask in zip(outputs, found if isinstance(found, tuple) else (found,), strict=False):
+                if mask is not None:
+                    self.masks.setdefault(output, mask)
+        if explicit is not None and inputs[0] not in outputs:
+            self.masks.pop(inputs[0])
+            if implicit is not None:
+                self.masks[inputs[0]] = implicit
         activity: Regularizer | None = getattr(layer, "activity_regularizer", None)
         if activity is not None and self.training:
-            self.penalties.append(activity.build_activity(self.b, output))
+            self.penalties += [activity.build_activity(self.b, output) for output in outputs]
         self.b.origin = ""
-        return output
+        return outputs
+
+    def mask(self, value: Value) -> Value | None:
+        """The mask that travels with a value, if one does."""
+        return self.masks.get(value)
 
     def weight(self, name: str, shape: tuple[int, ...], initializer: Initializer, *, trainable: bool = True,
                regularizer: Regularizer | None = None) -> Value:
@@ -106,13 +163,19 @@ class Net:
             if fault := initializer.fault(shape):
                 expected, _, received = fault.removeprefix("expected ").partition(", received ")
                 raise OptionMismatch(f"{name}_initializer", expected, received)
-            self.variables.append(Variable(full, shape, initializer, trainable and self.trainable, regularizer))
+            self.variables.append(Variable(full, shape, initializer, trainable and self.trainable, regularizer,
+                                           getattr(self._built, f"{name}_constraint", None), self.layer))
             self._weights[full] = self.b.parameter(full, Type(shape))
         return self._weights[full]
 
     def update(self, weight: Value, new: Value) -> None:
-        """Let a statistic take a new value after each training step."""
+        """Let a statistic take a new value after each training step, instead of one that was to be taken before."""
+        self.updates = [pair for pair in self.updates if pair[0] is not weight]
         self.updates.append((weight, new))
+
+    def latest(self, weight: Value) -> Value:
+        """What a statistic will be after this step so far: a layer's second call goes on where its first one ended."""
+        return next((new for statistic, new in self.updates if statistic is weight), weight)
 
     def stream(self) -> int:
         """A random stream of the layer's own."""

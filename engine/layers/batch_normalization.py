@@ -72,5 +72,5 @@ class BatchNormalization(Layer):
         return y
 
     def _follow(self, net: Net, moving: Value, new: Value) -> None:
-        kept = net.b.op("scale", moving, factor=self.momentum)
+        kept = net.b.op("scale", net.latest(moving), factor=self.momentum)
         net.update(moving, net.b.op("add", kept, net.b.op("scale", new, factor=1 - self.momentum)))

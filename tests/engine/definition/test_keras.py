@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from engine import inspect
 from engine.definition import parse_job, parse_model
 from engine.errors import DefinitionError
 from engine.graph.build import forward_graph
@@ -31,7 +32,7 @@ def test_sequential():
     assert read.to_json()["layers"][0]["kernel_regularizer"] == {"type": "L2", "l2": 0.01}
 
 
-@pytest.mark.parametrize("name", ["sequential", "functional", "one_input", "built"])
+@pytest.mark.parametrize("name", ["sequential", "functional", "one_input", "built", "nested"])
 def test_it_becomes_the_native_form(name):
     read = parse_model(keras(name))
     assert parse_model(read.to_json()) == read
@@ -95,7 +96,7 @@ SEQUENTIAL = "/config/layers/1/config"
     ("sequential", "/config/layers", [], "/model/config/layers"),
     ("sequential", "/config/layers/1/class_name", "Lambda", "/model/config/layers/1/class_name"),
     ("sequential", "/config/layers/1/class_name", "os.system", "/model/config/layers/1/class_name"),
-    ("sequential", "/config/layers/1/class_name", "Sequential", "/model/config/layers/1/class_name"),
+    ("sequential", "/config/layers/1/class_name", "Sequential", "/model/config/layers/1/config/layers"),
     ("sequential", "/config/layers/1/registered_name", "mine>Conv2D", "/model/config/layers/1/registered_name"),
     ("sequential", f"{SEQUENTIAL}/data_format", "channels_first", f"/model{SEQUENTIAL}/data_format"),
     ("sequential", f"{SEQUENTIAL}/dtype/config/name", "mixed_bfloat16", f"/model{SEQUENTIAL}/dtype"),
@@ -106,11 +107,11 @@ SEQUENTIAL = "/config/layers/1/config"
     ("sequential", "/config/layers/0/config/batch_shape", [None, None, None, 3],
      "/model/config/layers/0/config/batch_shape/1"),
     ("sequential", "/config/layers/0/config/sparse", True, "/model/config/layers/0/config/sparse"),
-    ("sequential", "/config/layers/0/config/dtype", "uint8", "/model/config/layers/0/config/dtype"),
+    ("sequential", "/config/layers/0/config/dtype", "string", "/model/config/layers/0/config/dtype"),
     ("functional", "/config/layers/1/inbound_nodes", [], "/model/config/layers/1/inbound_nodes"),
     ("functional", "/config/layers/1/inbound_nodes/0/args", [], "/model/config/layers/1/inbound_nodes/0/args"),
     ("functional", "/config/layers/1/inbound_nodes/0/kwargs", {"mask": 1},
-     "/model/config/layers/1/inbound_nodes/0/kwargs"),
+     "/model/config/layers/1/inbound_nodes/0/kwargs/mask"),
     ("functional", "/config/layers/1/inbound_nodes/0/args/0/config/keras_history", ["nowhere", 0, 0],
      "/model/config/layers/1/inbound_nodes/0/args/0"),
     ("functional", "/config/layers/1/inbound_nodes/0/args/0/config/keras_history", ["a", 1, 0],
@@ -124,8 +125,37 @@ def test_what_is_not_supported_is_refused_at_its_place(name, path, value, pointe
     assert pointer in faults(changed(keras(name), path, value))
 
 
-def test_a_shared_layer_is_refused():
-    document = keras("functional")
-    calls = document["config"]["layers"][1]["inbound_nodes"]
-    calls.append(calls[0])
-    assert "sharing" in faults(document)["/model/config/layers/1/inbound_nodes"]
+def test_shared_layers_and_nested_models():
+    read = parse_model(keras("nested"))
+    assert read.inputs == {"a": (8,), "b": (8,)} and read.outputs == {"first": "o1", "second": "inf/times"}
+    nodes = {node.name: node for node in read.layers}
+    assert nodes["s_1"].shares == "s" and nodes["add"].inputs == ("s", "s_1")
+    assert nodes["inner_1/d"].shares == "inner/d" and nodes["inf/deep/dd"].inputs == ("inner/n",)
+    assert nodes["inf_1/deep_1/dd"].shares == "inf/deep/dd"
+    _, net = forward_graph(read)
+    # What Keras's count_params() says.
+    assert sum(math.prod(variable.shape) for variable in net.variables) == 105
+    assert {variable.layer for variable in net.variables} == {"s", "bn", "inner/d", "inner/n", "inf/deep/dd", "o1"}
+
+
+def test_parameters_of_shared_layers_are_counted_once():
+    answer = inspect.summary(parse_model(keras("nested")))
+    assert answer["parameters"]["total"] == 105 == sum(layer["parameters"] for layer in answer["layers"])
+    assert {layer["name"]: layer["parameters"] for layer in answer["layers"]}["inner_1/d"] == 0
+
+
+def test_a_frozen_nested_model_freezes_what_is_in_it():
+    document = keras("nested")
+    place = next(index for index, layer in enumerate(document["config"]["layers"]) if layer["name"] == "inf")
+    frozen = parse_model(changed(document, f"/config/layers/{place}/config/trainable", False))
+    assert {node.owner for node in frozen.layers if not node.trainable} == {
+        "inf/deep/dd", "inf/times", "inf/plus"}
+
+
+def test_many_calls_of_nested_models_are_refused_before_they_are_counted_out():
+    model = {"inputs": {"x": {"shape": [2]}}, "layers": [{"type": "ReLU"}, {"type": "ReLU"}]}
+    for _ in range(19):
+        model = {"inputs": {"x": {"shape": [2]}}, "layers": [{"model": model, "name": "m"}, {"use": "m"}]}
+    assert "10000 calls" in next(iter(faults(model).values()))
+    assert "inside each other" in next(iter(faults({"inputs": {"x": {"shape": [2]}}, "layers": [
+        {"model": {"inputs": {"x": {"shape": [2]}}, "layers": [{"model": model}]}}]}).values()))
