@@ -37,7 +37,8 @@ class Flat:
 def flatten(model: Resolved, faults: Faults) -> tuple[list[Flat], dict[str, Read]]:
     """All calls in an execution order, and the model's outputs by name."""
     found: list[Flat] = []
-    inputs: dict[str, tuple[Read, ...]] = {entry.name: (Read(entry.name, entry.pointer),) for entry in model.draft.inputs}
+    inputs: dict[str, tuple[Read, ...]] = {
+        entry.name: (Read(entry.name, entry.pointer),) for entry in model.draft.inputs}
     outputs = _Flattener(found, faults).model(model, inputs, "", "", trainable=True)
     names: set[str] = set()
     for flat in found:
