@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import numpy as np
 import pytest
+from sqlalchemy import func, select
 
 from store.blobs import read_blob
+from store.models import Dataset, Worker
 from store.repositories import DatasetRepository
 from tests.worker.stack import Stack, points
 from worker.dataset_cache import ColumnFile, DatasetCache
-from worker.presence import BEAT_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +51,30 @@ def test_an_upload_becomes_columns(stack, worker):
     stack.until(lambda: cache.folder([ColumnFile.of(file) for file in files]).exists())
 
 
-@pytest.mark.slow
-def test_an_idle_workers_beats_do_not_disturb_its_listening(stack, worker):
+BEATING = """
+import sys, worker.presence
+from stokerd.main import main
+worker.presence.BEAT_SECONDS = 0.05
+sys.exit(main(["worker", "--queue", "ingest"]))
+"""
+
+
+def test_an_idle_workers_beats_do_not_disturb_its_listening(stack):
     """A question on the connection that waits for work would take its answer, and end the worker."""
+    beating = stack.run([sys.executable, "-c", BEATING])
     before = len(stack.log.read_bytes())
-    time.sleep(2.5 * BEAT_SECONDS)
+
+    def said() -> datetime | None:
+        with stack.database.read() as session:
+            return session.scalar(select(func.max(Worker.seen_at)).where(Worker.queue == "ingest"))
+
+    for _ in range(40):
+        last = said()
+        stack.until(lambda: said() != last)  # noqa: B023
     assert b"Error" not in stack.log.read_bytes()[before:]
-    assert worker.poll() is None
+    assert beating.poll() is None
     assert stack.until_ingested(stack.upload(points(10))).status == "ready"
+    stack.kill(beating)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", points()[:1000]])
@@ -95,6 +114,7 @@ def test_a_whole_worker_that_is_killed_loses_nothing(stack, worker):
     stack.until(lambda: stack.trainer(worker))
     stack.kill(worker)
     assert stack.dataset(dataset).status == "processing"
+    stack.pass_lease(Dataset, dataset)
     other = stack.run_worker("ingest")
     assert stack.until_ingested(dataset).status == "ready"
 

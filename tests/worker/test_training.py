@@ -16,7 +16,7 @@ from stokerd.processes import identify
 from store.models import Chunk
 from store.repositories import CheckpointRepository
 from tests.worker.jobs import LONG, Workers, new_checkpoint, spec, statuses, weights
-from tests.worker.stack import Stack, points
+from tests.worker.stack import SOON, Stack, points
 
 TERMINAL = ("succeeded", "failed", "cancelled")
 
@@ -75,18 +75,18 @@ def test_a_waiting_job_begins_at_once(stack, dataset, undisturbed, worker):
     begun = time.monotonic()
     job = stack.submit(dataset, spec(stack, dataset, epochs=LONG))
     stack.until(lambda: (row := stack.job(job)).progress and row.progress["step"] > 0)
-    assert time.monotonic() - begun < 4  # 2 s on a machine that does nothing else
+    assert time.monotonic() - begun < SOON
     stack.ask("request_cancel", job)
     stack.until_status(job, "cancelled")
 
 
-def test_a_cancel_takes_two_seconds_at_most(stack, dataset, worker):
+def test_a_cancel_ends_a_running_job(stack, dataset, worker):
     job = stack.submit(dataset, spec(stack, dataset, epochs=LONG))
     stack.until(lambda: stack.checkpoints(job))
     stack.ask("request_cancel", job)
     begun = time.monotonic()
     stack.until_status(job, "cancelled")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SOON
     assert stack.outcomes(job) == ["cancelled"]
 
 
@@ -96,7 +96,7 @@ def test_a_pause_keeps_everything_and_a_resume_goes_on(stack, dataset, undisturb
     stack.ask("request_pause", job)
     begun = time.monotonic()
     row = stack.until_status(job, "paused", "succeeded")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SOON
     if row.status == "paused":
         assert stack.trainer(worker) is None or stack.until(lambda: stack.trainer(worker) is None)
         stack.ask("resume", job)

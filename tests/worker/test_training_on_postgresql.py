@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from store.models import Job
 from tests.postgres import PostgresServer
 from tests.worker.jobs import Workers, spec, weights
 from tests.worker.stack import Stack, points
@@ -38,6 +39,8 @@ def test_disturbed_and_undisturbed_jobs_end_with_the_same_weights(stack):
     orphaned, undisturbed = (stack.submit(dataset, spec(stack, dataset)) for _ in range(2))
     stack.until(lambda: stack.checkpoints(orphaned))
     stack.kill(workers.standing())
+    for job in (killed, orphaned):
+        stack.pass_lease(Job, job)
     workers.standing()
     for job in (killed, orphaned, undisturbed):
         stack.until_status(job, "succeeded")
