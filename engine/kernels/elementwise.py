@@ -16,6 +16,7 @@ from engine.codegen.builder import Code, Index
 from engine.codegen.host import host
 from engine.codegen.scalar import ScalarMath, Vector
 from engine.expressions import Body, evaluate
+from engine.kernels import lines
 from engine.kernels.call import Buffer, Call, call
 from engine.lowering.request import KernelRequest
 
@@ -45,6 +46,9 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
 def chain(body: Body, inputs: Sequence[Buffer], out: Buffer) -> Call:
     """One call that computes `out` from `inputs`, broadcast to its shape."""
     shape, strides = _merge(out.shape, [buffer.shape for buffer in inputs])
+    if len(shape) == 2 and all(stride in ((shape[1], 1), (0, 1)) and (stride[0] or buffer.dtype == "float32")
+                               for stride, buffer in zip(strides, inputs, strict=True)):
+        return _by_channel(body, inputs, out, shape, strides)
     along = tuple(stride[-1] for stride in strides)
     lead: tuple[int, ...]
     outer: list[tuple[int, ...]]
@@ -60,7 +64,24 @@ def chain(body: Body, inputs: Sequence[Buffer], out: Buffer) -> Call:
     for buffer, stride in zip(inputs, outer, strict=True):
         args += [buffer.address, *stride]
     entry = kernel(body, tuple(buffer.dtype for buffer in inputs), along, out.dtype, len(lead))
-    return call(entry, args, -(-rows // per_chunk), "fused" if len(body) > 1 else body[0][0] if body else "copy")
+    return call(entry, args, -(-rows // per_chunk), _label(body))
+
+
+def _by_channel(body: Body, inputs: Sequence[Buffer], out: Buffer, shape: tuple[int, ...],
+                strides: Sequence[tuple[int, ...]]) -> Call:
+    """Tensors of (rows, channels) beside rows of channels."""
+    rows, channels = shape
+    together = lines.rows_together(channels)
+    step, count = together * channels, -(-rows // together)
+    per_chunk = max(1, CHUNK // step)
+    full = tuple(stride[0] != 0 for stride in strides)
+    entry = by_channel(body, tuple(buffer.dtype for buffer in inputs), full, out.dtype)
+    args = [out.address, rows, channels, together, per_chunk, *(buffer.address for buffer in inputs)]
+    return call(entry, args, -(-count // per_chunk), _label(body))
+
+
+def _label(body: Body) -> str:
+    return "fused" if len(body) > 1 else body[0][0] if body else "copy"
 
 
 def fold(parts_address: int, out_address: int, size: int, parts: int) -> Call:
@@ -150,6 +171,44 @@ def kernel(
             compute(column.index, None)
         with code.when(whole.compare("<", count)):
             compute(whole, code.mask(count - whole))
+    return code.finish()
+
+
+@objects.compiled
+def by_channel(body: Body, dtypes: tuple[str, ...], full: tuple[bool, ...], out_dtype: str) -> str:
+    """The kernel's LLVM IR where an operand is a tensor of (rows, channels) (`full`) or one row of channels.
+
+    args: out, rows, channels, rows a line, lines a chunk, then the operands.
+    """
+    code = Code("channels", host().lanes)
+    m = ScalarMath(code)
+    out, rows, channels, together, per_chunk = code.pointer(0), *(code.arg(position) for position in range(1, 5))
+    operands = [code.pointer(5 + position) for position in range(len(full))]
+    repeated = []
+    for operand, dtype, whole in zip(operands, dtypes, full, strict=True):
+        if whole:
+            repeated.append(None)
+            continue
+        line = lines.scratch(code)
+        several = together.compare(">", 1)
+        with code.when(several):
+            lines.tile(code, operand, line, channels, together)
+        repeated.append(code.ir.select(several, line, operand))
+    step = together * channels
+    start = code.begin * per_chunk * step
+    count = (code.end * per_chunk * step).minimum(rows * channels) - start
+
+    def compute(column: Index, offsets: Sequence[Index], mask: ir.Value | None) -> None:
+        fixed = [None if line is None else code.load(code.at(line, column), mask=mask) for line in repeated]
+        for offset in offsets:
+            at = start + offset + column
+            values = [Vector(m, constant if constant is not None else _convert(
+                code, code.load(code.at(operand, at, dtype), dtype, mask), dtype))
+                for operand, dtype, constant in zip(operands, dtypes, fixed, strict=True)]
+            result = m.vector(evaluate(m, body, values)).value
+            code.store(_convert_back(code, result, out_dtype), code.at(out, at, out_dtype), out_dtype, mask)
+
+    lines.sweep(code, step, step, count // step, count % step, compute)
     return code.finish()
 
 

@@ -1,286 +1,273 @@
-"""Batch normalisation of x, viewed as (rows, channels).
+"""Batch normalisation of x, viewed as (rows, channels): its moments, and the sums of its gradient.
 
-The kernels go over x in lines: as many whole rows as fit into `LINE` elements, or a part of one long row, so that the
-innermost loop is long and contiguous whatever the number of channels. Sums of neighbouring rows are kept apart until a
-line's rows are added up in order; all of it follows from the shape alone.
+What is applied to every element is an elementwise chain; here are the two passes that add up. Both leave a part's sums
+in `partial`, and a call of one chunk brings the parts together in their order.
 """
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import prod
+from typing import Any
 
-import numpy as np
-from numba import njit
+import llvmlite.ir as ir
 
-from engine.kernels import elementwise
+from engine.codegen import objects
+from engine.codegen.builder import F32, F64, Code, Index
+from engine.codegen.host import host
+from engine.codegen.scalar import ScalarMath, Vector
+from engine.expressions import Body, evaluate
+from engine.kernels import lines
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, real
+from engine.kernels.lines import LINE
 from engine.lowering.chunks import row_parts
 from engine.lowering.request import KernelRequest
 
-LINE = 512
-"""Elements of a line, at most."""
-BLOCK_LINES = 32
-"""Lines whose mean and squares are taken together: they are read twice, so they fit into the second cache."""
-CHUNK = 32_768
-"""Elements to aim at in one chunk of the kernels that write as much as they read."""
+BLOCK_LINES = 16
+"""Lines whose mean and squares are taken together: they are read twice, so they fit into the first cache."""
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
-    """The functions below by name."""
-    if request.function == "batch_moments":
-        return _moments(reads, writes)
-    if request.function == "batch_sums":
-        return _sums(request.attrs["epsilon"], reads, writes)
-    return [_pointwise(request, reads, writes)]
+    """`batch_moments` or `batch_sums`."""
+    bound = _moments if request.function == "batch_moments" else _sums
+    return bound(dict(request.attrs), reads, writes)
 
 
-def _view(x: Buffer) -> tuple[int, int]:
-    return prod(x.shape[:-1]), x.shape[-1]
-
-
-def _moments(reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
-    (x,), (mean, variance, partial) = reads, writes
-    rows, channels = _view(x)
+def _geometry(x: Buffer) -> tuple[list[int], int, int]:
+    """Rows, channels, rows a part, blocks of columns, rows a line; the number of parts and of chunks."""
+    rows, channels = prod(x.shape[:-1]), x.shape[-1]
     parts, blocks = row_parts(rows), -(-channels // LINE)
-    shape = [rows, channels, -(-rows // parts)]
-    return [call(moments.address, [*shape, blocks, x.address, partial.address], parts * blocks, "batch_norm moments"),
-            call(merge.address, [*shape, parts, *(buffer.address for buffer in (partial, mean, variance))], 1,
-                 "batch_norm moments")]
+    return [rows, channels, -(-rows // parts), blocks, lines.rows_together(channels)], parts, parts * blocks
 
 
-def _sums(epsilon: float, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
-    (g, x, mean, variance), (dgamma, dbeta, partial) = reads, writes
-    rows, channels = _view(x)
-    parts, blocks = row_parts(rows), -(-channels // LINE)
-    halves = [partial.address, partial.address + 4 * parts * channels]
-    targets = halves if parts > 1 else [dgamma.address, dbeta.address]
-    args = [rows, channels, -(-rows // parts), blocks, epsilon,
-            *(buffer.address for buffer in (g, x, mean, variance)), *targets]
-    calls = [call(sums.address, args, parts * blocks, "batch_norm sums")]
-    if parts > 1:
-        calls += [elementwise.fold(target, out.address, channels, parts)
-                  for target, out in zip(targets, (dgamma, dbeta), strict=True)]
-    return calls
+def _moments(attrs: dict[str, Any], reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
+    (x, gamma), (*_, partial) = reads, writes
+    shape, parts, chunks = _geometry(x)
+    merged = [*shape[:3], parts, partial.address, gamma.address, *(buffer.address for buffer in writes[:3]),
+              attrs["epsilon"]]
+    return [call(moments(), [*shape, x.address, partial.address], chunks, "batch_norm moments"),
+            call(merge(), merged, 1, "batch_norm moments")]
 
 
-def _pointwise(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> Call:
-    forward = request.function == "batch_apply"
-    entry, label = (apply, "batch_norm apply") if forward else (backward, "batch_norm backward")
-    rows, channels = _view(reads[0])
-    together = max(1, LINE // channels)
-    lines = -(-rows // together)
-    per_chunk = max(1, CHUNK // (together * channels))
-    addresses = [buffer.address for buffer in (*reads, *writes)]
-    args = [rows, channels, together, per_chunk, request.attrs["epsilon"], *addresses]
-    return call(entry.address, args, -(-lines // per_chunk), label)
+def _sums(attrs: dict[str, Any], reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
+    x, mean, variance, *inputs = reads
+    *outputs, partial = writes
+    shape, parts, chunks = _geometry(x)
+    operands = list(dict.fromkeys([x, mean, *inputs]))
+    full = tuple(len(operand.shape) > 1 for operand in operands)
+    entry = sums(attrs.get("body", ()), full, tuple(operands.index(value) for value in (x, mean, *inputs)))
+    merged = [*shape[:2], parts, partial.address, variance.address, *(buffer.address for buffer in outputs),
+              attrs["epsilon"]]
+    return [call(entry, [*shape, partial.address, *(operand.address for operand in operands)], chunks,
+                 "batch_norm sums"),
+            call(gradients(), merged, 1, "batch_norm sums")]
 
 
-@njit(inline="always", error_model="numpy")
-def _tile(line, channels, together):  # type: ignore[no-untyped-def]
-    """Repeat the first `channels` entries until the line holds `together` rows."""
-    for index in range(channels, channels * together):
-        line[index] = line[index - channels]
+class _Part:
+    """One chunk's rows and columns."""
+
+    def __init__(self, code: Code, chunk: Index) -> None:
+        rows, self.channels, length, blocks, self.together = (code.arg(position) for position in range(5))
+        self.number = chunk // blocks
+        self.column = chunk % blocks * LINE
+        self.width = (self.channels - self.column).minimum(LINE)
+        self.step, self.span = self.channels * self.together, self.width * self.together
+        self.start = self.number * length
+        self.stop = (self.start + length).minimum(rows)
 
 
-@njit(inline="always", error_model="numpy")
-def _fold(line, channels, together):  # type: ignore[no-untyped-def]
-    """Add the rows of a line to its first one, in order."""
-    for row in range(1, together):
-        for channel in range(channels):
-            line[channel] += line[row * channels + channel]
-
-
-@njit(inline="always", error_model="numpy")
-def _four(address, step, span):  # type: ignore[no-untyped-def]
-    """Four lines of `span` elements, `step` apart."""
-    shape = (span,)
-    return (floats(address, shape), floats(address + 4 * step, shape), floats(address + 8 * step, shape),
-            floats(address + 12 * step, shape))
-
-
-@compute_kernel
-def moments(args, begin, end):  # type: ignore[no-untyped-def]
+@objects.compiled
+def moments() -> str:
     """Mean and sum of squared deviations of each part.
 
     Block by block: the sum, then the squares about the block's own mean, merged by the formula of Chan, Golub and
-    LeVeque (1979). args: rows, channels, rows a part, channel blocks, x, partial (parts, 2, channels).
+    LeVeque (1979). args: rows, channels, rows a part, blocks, rows a line, x, partial (parts, 2, channels).
     """
-    rows, channels, length, blocks = args[0], args[1], args[2], args[3]
-    together = max(1, LINE // channels)
-    step = together * channels
-    total, square, centre = np.empty(LINE, np.float32), np.empty(LINE, np.float32), np.empty(LINE, np.float32)
-    for chunk in range(begin, end):
-        part, first = chunk // blocks, chunk % blocks * LINE
-        width = min(LINE, channels - first)
-        mean = floats(args[5] + 4 * (2 * part * channels + first), (width,))
-        deviation = floats(args[5] + 4 * ((2 * part + 1) * channels + first), (width,))
-        mean[:] = np.float32(0.0)
-        deviation[:] = np.float32(0.0)
-        span = width * together
-        last = min(rows, (part + 1) * length)
-        for start in range(part * length, last, together * BLOCK_LINES):
-            count = min(last - start, together * BLOCK_LINES)
-            whole, rest = count // together, count % together * channels
-            base = args[4] + 4 * (start * channels + first)
-            total[:span] = np.float32(0.0)
-            square[:span] = np.float32(0.0)
-            for line in range(0, whole - 3, 4):
-                p, q, r, s = _four(base + 4 * line * step, step, span)
-                for index in range(span):
-                    total[index] += (p[index] + q[index]) + (r[index] + s[index])
-            for line in range(whole // 4 * 4, whole):
-                x = floats(base + 4 * line * step, (span,))
-                for index in range(span):
-                    total[index] += x[index]
-            x = floats(base + 4 * whole * step, (rest,))
-            for index in range(rest):
-                total[index] += x[index]
-            _fold(total, width, together)
-            share = np.float32(1.0) / np.float32(count)
-            for channel in range(width):
-                centre[channel] = total[channel] * share
-            _tile(centre, width, together)
-            for line in range(0, whole - 3, 4):
-                p, q, r, s = _four(base + 4 * line * step, step, span)
-                for index in range(span):
-                    a, b = p[index] - centre[index], q[index] - centre[index]
-                    c, d = r[index] - centre[index], s[index] - centre[index]
-                    square[index] += (a * a + b * b) + (c * c + d * d)
-            for line in range(whole // 4 * 4, whole):
-                x = floats(base + 4 * line * step, (span,))
-                for index in range(span):
-                    a = x[index] - centre[index]
-                    square[index] += a * a
-            x = floats(base + 4 * whole * step, (rest,))
-            for index in range(rest):
-                a = x[index] - centre[index]
-                square[index] += a * a
-            _fold(square, width, together)
-            before = np.float32(start - part * length)
-            weight = np.float32(count) / (before + np.float32(count))
-            for channel in range(width):
-                delta = centre[channel] - mean[channel]
-                mean[channel] += delta * weight
-                deviation[channel] += square[channel] + delta * delta * (before * weight)
+    code = Code("batch_moments", host().lanes)
+    x, partial = code.pointer(5), code.pointer(6)
+    total, square, centre = (lines.scratch(code) for _ in range(3))
+    with code.loop(code.begin, code.end) as chunk:
+        part = _Part(code, chunk.index)
+        mean = code.at(partial, part.number * 2 * part.channels + part.column)
+        deviation = code.at(mean, part.channels)
+        block = part.together * BLOCK_LINES
+        with code.loop(part.start, part.stop, block) as start:
+            count = (part.stop - start.index).minimum(block)
+            whole, rest = count // part.together, count % part.together * part.channels
+            base = code.at(x, start.index * part.channels + part.column)
+
+            def add(column: Index, offsets: Any, mask: ir.Value | None, base: ir.Value = base) -> None:
+                target, at = code.at(total, column), code.at(base, column)
+                values = [code.load(code.at(at, offset), mask=mask) for offset in offsets]
+                code.store(code.ir.fadd(code.load(target), lines.tree(code, values)), target, mask=mask)
+
+            def deviate(column: Index, offsets: Any, mask: ir.Value | None, base: ir.Value = base) -> None:
+                target, at = code.at(square, column), code.at(base, column)
+                middle = code.load(code.at(centre, column))
+                apart = [code.ir.fsub(code.load(code.at(at, offset), mask=mask), middle) for offset in offsets]
+                values = [code.ir.fmul(value, value) for value in apart]
+                code.store(code.ir.fadd(code.load(target), lines.tree(code, values)), target, mask=mask)
+
+            for line in (total, square):
+                lines.clear(code, line, part.span)
+            lines.sweep(code, part.step, part.span, whole, rest, add)
+            lines.fold(code, total, part.width, part.together)
+            share = code.splat(code.ir.fdiv(ir.Constant(F32, 1.0), _float(code, count)))
+            lines.vectors(code, part.width, lambda column, mask: code.store(
+                code.ir.fmul(code.load(code.at(total, column)), share), code.at(total, column), mask=mask))
+            lines.tile(code, total, centre, part.width, part.together)
+            lines.sweep(code, part.step, part.span, whole, rest, deviate)
+            lines.fold(code, square, part.width, part.together)
+            before = start.index - part.start
+            weight = code.splat(code.ir.fdiv(_float(code, count), _float(code, before + count)))
+            crossed = code.ir.fmul(code.splat(_float(code, before)), weight)
+            first = code.splat(code.ir.uitofp(before.compare("==", 0), F32))
+
+            def joined(column: Index, mask: ir.Value | None) -> None:
+                of_block, squares = code.load(code.at(total, column)), code.load(code.at(square, column))
+                at, other = code.at(mean, column), code.at(deviation, column)
+                old = [_unless(code, first, code.load(place, mask=mask)) for place in (at, other)]
+                delta = code.ir.fsub(of_block, old[0])
+                code.store(code.ir.fadd(old[0], code.ir.fmul(delta, weight)), at, mask=mask)
+                apart = code.ir.fmul(code.ir.fmul(delta, delta), crossed)
+                code.store(code.ir.fadd(old[1], code.ir.fadd(squares, apart)), other, mask=mask)
+
+            lines.vectors(code, part.width, joined)
+    return code.finish()
 
 
-@compute_kernel
-def merge(args, begin, end):  # type: ignore[no-untyped-def]
-    """The parts' moments merged in order, in double precision.
+def _float(code: Code, value: Index) -> ir.Value:
+    return code.ir.sitofp(value.value, F32)
 
-    args: rows, channels, rows a part, parts, partial, mean, variance.
+
+def _unless(code: Code, condition: ir.Value, value: ir.Value) -> ir.Value:
+    """0 where the condition is 1, whatever the memory held before."""
+    return code.ir.select(code.ir.fcmp_ordered("==", condition, code.zeros()), value, code.zeros())
+
+
+def _wide(code: Code, value: ir.Value) -> ir.Value:
+    """A vector, or a number in every lane, in double precision."""
+    return code.ir.fpext(value, code.type_of("float64")) if isinstance(value.type, ir.VectorType) else code.splat(value, "float64")
+
+
+def _inverse(code: Code, variance: ir.Value, epsilon: int) -> ir.Value:
+    """1 / sqrt(variance + epsilon)."""
+    shift = code.splat(code.number(epsilon))
+    root = code.intrinsic("sqrt", code.ir.fadd(variance, shift))
+    return code.ir.fdiv(code.splat(1.0), root)
+
+
+@objects.compiled
+def merge() -> str:
+    """The parts' moments merged in order, in double precision; factor = gamma / sqrt(variance + epsilon).
+
+    args: rows, channels, rows a part, parts, partial, gamma, mean, variance, factor, epsilon.
     """
-    rows, channels, length, parts = args[0], args[1], args[2], args[3]
-    partial = floats(args[4], (parts, 2, channels))
-    out_mean, out_variance = floats(args[5], (channels,)), floats(args[6], (channels,))
-    for channel in range(channels):
-        mean, deviation = np.float64(partial[0, 0, channel]), np.float64(partial[0, 1, channel])
-        for part in range(1, parts):
-            before, count = part * length, min(rows, (part + 1) * length) - part * length
-            weight = np.float64(count) / np.float64(before + count)
-            delta = np.float64(partial[part, 0, channel]) - mean
-            mean += delta * weight
-            deviation += np.float64(partial[part, 1, channel]) + delta * delta * (np.float64(before) * weight)
-        out_mean[channel] = mean
-        out_variance[channel] = deviation / np.float64(rows)
+    code = Code("batch_merge", host().lanes)
+    rows, channels, length, parts = (code.arg(position) for position in range(4))
+    partial, gamma, mean, variance, factor = (code.pointer(position) for position in range(4, 9))
+
+    def double(value: Index) -> ir.Value:
+        return code.ir.sitofp(value.value, F64)
+
+    def channel(column: Index, mask: ir.Value | None) -> None:
+        def load(part: int | Index, which: int) -> ir.Value:
+            at = code.at(partial, (code.index(part) * 2 + which) * channels + column)
+            return _wide(code, code.load(at, mask=mask))
+
+        with code.loop(1, parts, carry=[load(0, 0), load(0, 1)]) as part:
+            before = part.index * length
+            count = (before + length).minimum(rows) - before
+            weight = code.ir.fdiv(double(count), double(before + count))
+            delta = code.ir.fsub(load(part.index, 0), part.values[0])
+            crossed = _wide(code, code.ir.fmul(double(before), weight))
+            apart = code.ir.fmul(code.ir.fmul(delta, delta), crossed)
+            part.carry = [code.ir.fadd(part.values[0], code.ir.fmul(delta, _wide(code, weight))),
+                          code.ir.fadd(part.values[1], code.ir.fadd(load(part.index, 1), apart))]
+        spread = code.ir.fdiv(part.values[1], _wide(code, double(rows)))
+        centre, biased = (code.ir.fptrunc(value, code.vector) for value in (part.values[0], spread))
+        code.store(centre, code.at(mean, column), mask=mask)
+        code.store(biased, code.at(variance, column), mask=mask)
+        scaled = code.ir.fmul(code.load(code.at(gamma, column), mask=mask), _inverse(code, biased, 9))
+        code.store(scaled, code.at(factor, column), mask=mask)
+
+    lines.vectors(code, channels, channel)
+    return code.finish()
 
 
-@compute_kernel
-def sums(args, begin, end):  # type: ignore[no-untyped-def]
-    """Each part's share of dgamma and dbeta.
+@objects.compiled
+def sums(body: Body, full: tuple[bool, ...], places: tuple[int, ...]) -> str:
+    """Each part's sums of g and of g (x - mean), where g is a chain over some operands, or the third operand itself.
 
-    args: rows, channels, rows a part, channel blocks, epsilon, g, x, mean, variance, then (parts, channels) of each.
+    args: rows, channels, rows a part, blocks, rows a line, partial (parts, 2, channels), then the distinct operands,
+    each a tensor or one row of channels. `places` says which of them are x, mean, and the chain's inputs.
     """
-    rows, channels, length, blocks = args[0], args[1], args[2], args[3]
-    epsilon = np.float32(real(args[4]))
-    mean, variance = floats(args[7], (channels,)), floats(args[8], (channels,))
-    together = max(1, LINE // channels)
-    step = together * channels
-    plain, product, centre = np.empty(LINE, np.float32), np.empty(LINE, np.float32), np.empty(LINE, np.float32)
-    for chunk in range(begin, end):
-        part, first = chunk // blocks, chunk % blocks * LINE
-        width = min(LINE, channels - first)
-        span = width * together
-        centre[:width] = mean[first:first + width]
-        _tile(centre, width, together)
-        plain[:span] = np.float32(0.0)
-        product[:span] = np.float32(0.0)
-        start, last = part * length, min(rows, (part + 1) * length)
-        whole, rest = (last - start) // together, (last - start) % together * channels
-        offset = 4 * (start * channels + first)
-        for line in range(0, whole - 3, 4):
-            a, b, c, d = _four(args[5] + offset + 4 * line * step, step, span)
-            p, q, r, s = _four(args[6] + offset + 4 * line * step, step, span)
-            for index in range(span):
-                plain[index] += (a[index] + b[index]) + (c[index] + d[index])
-                product[index] += ((a[index] * (p[index] - centre[index]) + b[index] * (q[index] - centre[index]))
-                                   + (c[index] * (r[index] - centre[index]) + d[index] * (s[index] - centre[index])))
-        for line in range(whole // 4 * 4, whole + (1 if rest else 0)):
-            count = span if line < whole else rest
-            g = floats(args[5] + offset + 4 * line * step, (count,))
-            x = floats(args[6] + offset + 4 * line * step, (count,))
-            for index in range(count):
-                plain[index] += g[index]
-                product[index] += g[index] * (x[index] - centre[index])
-        _fold(plain, width, together)
-        _fold(product, width, together)
-        dgamma = floats(args[9] + 4 * (part * channels + first), (width,))
-        dbeta = floats(args[10] + 4 * (part * channels + first), (width,))
-        for channel in range(width):
-            dgamma[channel] = product[channel] / np.float32(sqrt(variance[first + channel] + epsilon))
-            dbeta[channel] = plain[channel]
+    code = Code("batch_sums", host().lanes)
+    m = ScalarMath(code)
+    partial = code.pointer(5)
+    operands = [code.pointer(6 + position) for position in range(len(full))]
+    plain, product = lines.scratch(code), lines.scratch(code)
+    tiles = [None if whole else lines.scratch(code) for whole in full]
+    with code.loop(code.begin, code.end) as chunk:
+        part = _Part(code, chunk.index)
+        for operand, line in zip(operands, tiles, strict=True):
+            if line is not None:
+                lines.tile(code, code.at(operand, part.column), line, part.width, part.together)
+        for line in (plain, product):
+            lines.clear(code, line, part.span)
+        count = part.stop - part.start
+        base = part.start * part.channels + part.column
+
+        def add(column: Index, offsets: Any, mask: ir.Value | None) -> None:
+            constants = [None if line is None else code.load(code.at(line, column)) for line in tiles]
+            gradients, products = [], []
+            for offset in offsets:
+                at = base + offset + column
+                loaded = [constant if constant is not None else code.load(code.at(operand, at), mask=mask)
+                          for operand, constant in zip(operands, constants, strict=True)]
+                x, mean, *inputs = (Vector(m, loaded[place]) for place in places)
+                g = evaluate(m, body, inputs)
+                gradients.append(g.value)
+                products.append((g * (x - mean)).value)
+            for line, values in ((plain, gradients), (product, products)):
+                target = code.at(line, column)
+                code.store(code.ir.fadd(code.load(target), lines.tree(code, values)), target, mask=mask)
+
+        lines.sweep(code, part.step, part.span, count // part.together, count % part.together * part.channels, add)
+        for which, line in enumerate((plain, product)):
+            lines.fold(code, line, part.width, part.together)
+            target = code.at(partial, (part.number * 2 + which) * part.channels + part.column)
+            lines.vectors(code, part.width, lambda column, mask, line=line, target=target: code.store(  # type: ignore[misc]
+                code.load(code.at(line, column)), code.at(target, column), mask=mask))
+    return code.finish()
 
 
-@compute_kernel
-def apply(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: rows, channels, rows a line, lines a chunk, epsilon, x, gamma, beta, mean, variance, y."""
-    rows, channels, together = args[0], args[1], args[2]
-    epsilon = np.float32(real(args[4]))
-    gamma, beta = floats(args[6], (channels,)), floats(args[7], (channels,))
-    mean, variance = floats(args[8], (channels,)), floats(args[9], (channels,))
-    span = together * channels
-    centre, factor, offset = np.empty(span, np.float32), np.empty(span, np.float32), np.empty(span, np.float32)
-    for channel in range(channels):
-        centre[channel] = mean[channel]
-        factor[channel] = gamma[channel] / np.float32(sqrt(variance[channel] + epsilon))
-        offset[channel] = beta[channel]
-    _tile(centre, channels, together)
-    _tile(factor, channels, together)
-    _tile(offset, channels, together)
-    last = rows * channels
-    for start in range(begin * args[3] * span, min(end * args[3] * span, last), span):
-        count = min(span, last - start)
-        x, y = floats(args[5] + 4 * start, (count,)), floats(args[10] + 4 * start, (count,))
-        for index in range(count):
-            y[index] = (x[index] - centre[index]) * factor[index] + offset[index]
+@objects.compiled
+def gradients() -> str:
+    """The parts' sums added up in a fixed tree: dgamma, dbeta, and what the gradient of x needs of them.
 
+    slope = dgamma / (rows sqrt(variance + epsilon)), shift = dbeta / rows.
+    args: rows, channels, parts, partial, variance, dgamma, dbeta, slope, shift, epsilon.
+    """
+    code = Code("batch_gradients", host().lanes)
+    rows, channels, parts = (code.arg(position) for position in range(3))
+    partial, variance, dgamma, dbeta, slope, shift = (code.pointer(position) for position in range(3, 9))
+    share = code.splat(code.ir.fdiv(ir.Constant(F32, 1.0), _float(code, rows)))
 
-@compute_kernel
-def backward(args, begin, end):  # type: ignore[no-untyped-def]
-    """args: rows, channels, rows a line, lines a chunk, epsilon, g, x, gamma, mean, variance, dgamma, dbeta, dx."""
-    rows, channels, together = args[0], args[1], args[2]
-    epsilon = np.float32(real(args[4]))
-    gamma, mean, variance = floats(args[7], (channels,)), floats(args[8], (channels,)), floats(args[9], (channels,))
-    dgamma, dbeta = floats(args[10], (channels,)), floats(args[11], (channels,))
-    span = together * channels
-    centre, factor = np.empty(span, np.float32), np.empty(span, np.float32)
-    slope, shift = np.empty(span, np.float32), np.empty(span, np.float32)
-    share = np.float32(1.0) / np.float32(rows)
-    for channel in range(channels):
-        inverse = np.float32(1.0) / np.float32(sqrt(variance[channel] + epsilon))
-        centre[channel] = mean[channel]
-        factor[channel] = gamma[channel] * inverse
-        slope[channel] = dgamma[channel] * inverse * share
-        shift[channel] = dbeta[channel] * share
-    _tile(centre, channels, together)
-    _tile(factor, channels, together)
-    _tile(slope, channels, together)
-    _tile(shift, channels, together)
-    last = rows * channels
-    for start in range(begin * args[3] * span, min(end * args[3] * span, last), span):
-        count = min(span, last - start)
-        g, x = floats(args[5] + 4 * start, (count,)), floats(args[6] + 4 * start, (count,))
-        dx = floats(args[12] + 4 * start, (count,))
-        for index in range(count):
-            dx[index] = factor[index] * ((g[index] - shift[index]) - (x[index] - centre[index]) * slope[index])
+    def channel(column: Index, mask: ir.Value | None) -> None:
+        def summed(which: int) -> ir.Value:
+            at = code.at(partial, channels * which + column)
+            values = []
+            for part in range(8):
+                present = parts.compare(">", part)
+                place = code.ir.select(present, code.at(at, channels * (2 * part)), at)
+                values.append(code.ir.select(present, code.load(place, mask=mask), code.splat(-0.0)))
+            return lines.tree(code, values)
+
+        plain, inverse = summed(0), _inverse(code, code.load(code.at(variance, column), mask=mask), 9)
+        scaled = code.ir.fmul(summed(1), inverse)
+        for value, target in ((scaled, dgamma), (plain, dbeta), (code.ir.fmul(code.ir.fmul(scaled, inverse), share),
+                                                                 slope), (code.ir.fmul(plain, share), shift)):
+            code.store(value, code.at(target, column), mask=mask)
+
+    lines.vectors(code, channels, channel)
+    return code.finish()

@@ -1,0 +1,98 @@
+"""Tensors of (rows, channels) as lines: as many whole rows as make a long contiguous loop, whatever the channels.
+
+What belongs to channels is repeated along a line (`tile`), sums of a line's rows are added up in order (`fold`). All of
+it follows from the shape alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import gcd
+
+import llvmlite.ir as ir
+
+from engine.codegen.builder import Code, Index
+
+LINE = 512
+"""Elements of a line to aim at; longer rows are cut into blocks of so many columns where they are summed."""
+MOST = 1024
+"""Elements of a line, at most, where it holds several rows."""
+VECTOR = 16
+"""The widest vectors: lines are whole vectors of any host's, so that what a line holds depends on the shape alone."""
+GROUP = 4
+"""Lines that are worked on side by side."""
+
+Work = Callable[[Index, Sequence[Index], ir.Value | None], None]
+"""Emits the work on one vector of columns of some lines: (first column, the lines' offsets, mask)."""
+
+
+def rows_together(channels: int) -> int:
+    """Rows of a line: whole vectors if that is possible."""
+    unit = VECTOR // gcd(channels, VECTOR)
+    if channels * unit <= LINE:
+        return LINE // (channels * unit) * unit
+    return unit if channels * unit <= MOST else max(1, LINE // channels)
+
+
+def scratch(code: Code) -> ir.Value:
+    """A line of the thread's own, with room for one vector that reaches beyond its end."""
+    return code.local(MOST + VECTOR)
+
+
+def vectors(code: Code, count: Index, work: Callable[[Index, ir.Value | None], None]) -> None:
+    """`work(column, mask)` over `count` columns: whole vectors, then a masked one."""
+    whole = count // code.lanes * code.lanes
+    with code.loop(0, whole, code.lanes) as column:
+        work(column.index, None)
+    with code.when(whole.compare("<", count)):
+        work(whole, code.mask(count - whole))
+
+
+def tile(code: Code, source: ir.Value, line: ir.Value, channels: Index, together: Index) -> None:
+    """Fill a line with repetitions of a row. Each one writes over the end of the last, which may be too long."""
+    with code.loop(0, together) as row:
+        target = code.at(line, row.index * channels)
+        vectors(code, channels, lambda column, mask: code.store(code.load(code.at(source, column), mask=mask),
+                                                                code.at(target, column)))
+
+
+def clear(code: Code, line: ir.Value, span: Index) -> None:
+    """Zeros in a line, and in what is left of its last vector."""
+    with code.loop(0, span, code.lanes) as column:
+        code.store(code.zeros(), code.at(line, column.index))
+
+
+def fold(code: Code, line: ir.Value, channels: Index, together: Index) -> None:
+    """Add the rows of a line to its first one, in order."""
+
+    def column(start: Index, mask: ir.Value | None) -> None:
+        first = code.at(line, start)
+        with code.loop(1, together, carry=[code.load(first, mask=mask)]) as row:
+            other = code.load(code.at(first, row.index * channels), mask=mask)
+            row.carry = [code.ir.fadd(row.values[0], other)]
+        code.store(row.values[0], first, mask=mask)
+
+    vectors(code, channels, column)
+
+
+def sweep(code: Code, step: Index, span: Index, whole: Index, rest: Index, work: Work) -> None:
+    """Work over `whole` lines of `span` elements, `step` apart, and `rest` elements of one more.
+
+    Lines of whole vectors are taken `GROUP` at a time.
+    """
+    grouped = code.choose((span % code.lanes).compare("==", 0), whole // GROUP * GROUP, 0)
+    with code.loop(0, grouped, GROUP) as line, code.loop(0, span, code.lanes) as column:
+        start = line.index * step
+        work(column.index, [start + step * number for number in range(GROUP)], None)
+    with code.loop(grouped, whole + rest.minimum(1)) as line:
+        count = code.choose(line.index.compare("==", whole), rest, span)
+        vectors(code, count, lambda column, mask: work(column, [line.index * step], mask))
+
+
+def tree(code: Code, values: Sequence[ir.Value]) -> ir.Value:
+    """The sum of neighbours, and so on."""
+    level = list(values)
+    while len(level) > 1:
+        level = [code.ir.fadd(*level[at:at + 2]) if at + 1 < len(level) else level[at]
+                 for at in range(0, len(level), 2)]
+    return level[0]
