@@ -184,8 +184,8 @@ def by_channel(body: Body, dtypes: tuple[str, ...], full: tuple[bool, ...], out_
     m = ScalarMath(code)
     out, rows, channels, together, per_chunk = code.pointer(0), *(code.arg(position) for position in range(1, 5))
     operands = [code.pointer(5 + position) for position in range(len(full))]
-    repeated = []
-    for operand, dtype, whole in zip(operands, dtypes, full, strict=True):
+    repeated: list[ir.Value | None] = []
+    for operand, whole in zip(operands, full, strict=True):
         if whole:
             repeated.append(None)
             continue

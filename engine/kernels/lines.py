@@ -11,7 +11,7 @@ from math import gcd
 
 import llvmlite.ir as ir
 
-from engine.codegen.builder import Code, Index
+from engine.codegen.builder import I64, Code, Index
 
 LINE = 512
 """Elements of a line to aim at; longer rows are cut into blocks of so many columns where they are summed."""
@@ -19,8 +19,6 @@ MOST = 1024
 """Elements of a line, at most, where it holds several rows."""
 VECTOR = 16
 """The widest vectors: lines are whole vectors of any host's, so that what a line holds depends on the shape alone."""
-GROUP = 4
-"""Lines that are worked on side by side."""
 
 Work = Callable[[Index, Sequence[Index], ir.Value | None], None]
 """Emits the work on one vector of columns of some lines: (first column, the lines' offsets, mask)."""
@@ -36,7 +34,7 @@ def rows_together(channels: int) -> int:
 
 def scratch(code: Code) -> ir.Value:
     """A line of the thread's own, with room for one vector that reaches beyond its end."""
-    return code.local(MOST + VECTOR)
+    return code.address(Index(code, code.ir.ptrtoint(code.local(MOST + VECTOR), I64)))
 
 
 def vectors(code: Code, count: Index, work: Callable[[Index, ir.Value | None], None]) -> None:
@@ -75,16 +73,19 @@ def fold(code: Code, line: ir.Value, channels: Index, together: Index) -> None:
     vectors(code, channels, column)
 
 
-def sweep(code: Code, step: Index, span: Index, whole: Index, rest: Index, work: Work) -> None:
+def sweep(code: Code, step: Index, span: Index, whole: Index, rest: Index, work: Work, *, group: int = 1) -> None:
     """Work over `whole` lines of `span` elements, `step` apart, and `rest` elements of one more.
 
-    Lines of whole vectors are taken `GROUP` at a time.
+    Lines of whole vectors are taken `group` at a time. One at a time is quicker where several tensors are read, or one
+    is written: so many streams are more than a processor prefetches (measured: 8 MB tensors, up to half as long).
     """
-    grouped = code.choose((span % code.lanes).compare("==", 0), whole // GROUP * GROUP, 0)
-    with code.loop(0, grouped, GROUP) as line, code.loop(0, span, code.lanes) as column:
-        start = line.index * step
-        work(column.index, [start + step * number for number in range(GROUP)], None)
-    with code.loop(grouped, whole + rest.minimum(1)) as line:
+    single = code.index(0)
+    if group > 1:
+        single = code.choose((span % code.lanes).compare("==", 0), whole // group * group, 0)
+        with code.loop(0, single, group) as line, code.loop(0, span, code.lanes) as column:
+            start = line.index * step
+            work(column.index, [start + step * number for number in range(group)], None)
+    with code.loop(single, whole + rest.minimum(1)) as line:
         count = code.choose(line.index.compare("==", whole), rest, span)
         vectors(code, count, lambda column, mask: work(column, [line.index * step], mask))
 

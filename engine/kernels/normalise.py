@@ -22,6 +22,8 @@ from engine.kernels.lines import LINE
 from engine.lowering.chunks import row_parts
 from engine.lowering.request import KernelRequest
 
+GROUP = 4
+"""Lines of a block that are added up side by side."""
 BLOCK_LINES = 16
 """Lines whose mean and squares are taken together: they are read twice, so they fit into the first cache."""
 
@@ -109,13 +111,13 @@ def moments() -> str:
 
             for line in (total, square):
                 lines.clear(code, line, part.span)
-            lines.sweep(code, part.step, part.span, whole, rest, add)
+            lines.sweep(code, part.step, part.span, whole, rest, add, group=GROUP)
             lines.fold(code, total, part.width, part.together)
             share = code.splat(code.ir.fdiv(ir.Constant(F32, 1.0), _float(code, count)))
             lines.vectors(code, part.width, lambda column, mask: code.store(
                 code.ir.fmul(code.load(code.at(total, column)), share), code.at(total, column), mask=mask))
             lines.tile(code, total, centre, part.width, part.together)
-            lines.sweep(code, part.step, part.span, whole, rest, deviate)
+            lines.sweep(code, part.step, part.span, whole, rest, deviate, group=GROUP)
             lines.fold(code, square, part.width, part.together)
             before = start.index - part.start
             weight = code.splat(code.ir.fdiv(_float(code, count), _float(code, before + count)))
@@ -146,14 +148,14 @@ def _unless(code: Code, condition: ir.Value, value: ir.Value) -> ir.Value:
 
 def _wide(code: Code, value: ir.Value) -> ir.Value:
     """A vector, or a number in every lane, in double precision."""
-    return code.ir.fpext(value, code.type_of("float64")) if isinstance(value.type, ir.VectorType) else code.splat(value, "float64")
+    if isinstance(value.type, ir.VectorType):
+        return code.ir.fpext(value, code.type_of("float64"))
+    return code.splat(value, "float64")
 
 
-def _inverse(code: Code, variance: ir.Value, epsilon: int) -> ir.Value:
-    """1 / sqrt(variance + epsilon)."""
-    shift = code.splat(code.number(epsilon))
-    root = code.intrinsic("sqrt", code.ir.fadd(variance, shift))
-    return code.ir.fdiv(code.splat(1.0), root)
+def _root(code: Code, variance: ir.Value, epsilon: int) -> ir.Value:
+    """sqrt(variance + epsilon)."""
+    return code.intrinsic("sqrt", code.ir.fadd(variance, code.splat(code.number(epsilon))))
 
 
 @objects.compiled
@@ -187,7 +189,7 @@ def merge() -> str:
         centre, biased = (code.ir.fptrunc(value, code.vector) for value in (part.values[0], spread))
         code.store(centre, code.at(mean, column), mask=mask)
         code.store(biased, code.at(variance, column), mask=mask)
-        scaled = code.ir.fmul(code.load(code.at(gamma, column), mask=mask), _inverse(code, biased, 9))
+        scaled = code.ir.fdiv(code.load(code.at(gamma, column), mask=mask), _root(code, biased, 9))
         code.store(scaled, code.at(factor, column), mask=mask)
 
     lines.vectors(code, channels, channel)
@@ -263,10 +265,10 @@ def gradients() -> str:
                 values.append(code.ir.select(present, code.load(place, mask=mask), code.splat(-0.0)))
             return lines.tree(code, values)
 
-        plain, inverse = summed(0), _inverse(code, code.load(code.at(variance, column), mask=mask), 9)
-        scaled = code.ir.fmul(summed(1), inverse)
-        for value, target in ((scaled, dgamma), (plain, dbeta), (code.ir.fmul(code.ir.fmul(scaled, inverse), share),
-                                                                 slope), (code.ir.fmul(plain, share), shift)):
+        plain, root = summed(0), _root(code, code.load(code.at(variance, column), mask=mask), 9)
+        scaled = code.ir.fdiv(summed(1), root)
+        steep = code.ir.fmul(code.ir.fdiv(scaled, root), share)
+        for value, target in ((scaled, dgamma), (plain, dbeta), (steep, slope), (code.ir.fmul(plain, share), shift)):
             code.store(value, code.at(target, column), mask=mask)
 
     lines.vectors(code, channels, channel)

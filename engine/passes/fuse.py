@@ -71,9 +71,9 @@ def fuse_chains(graph: Graph) -> Graph:
     bodies: dict[Node, tuple[tuple[Value, ...], Body]] = {}
     kept: list[Node] = []
     for node in graph.nodes:
-        if not _fusible(node):
+        if not fusible(node):
             continue
-        inputs, instructions = _body(node)
+        inputs, instructions = body(node)
         bodies[node] = (inputs, instructions)
         for value in inputs:
             producer = producers.get(value)
@@ -86,7 +86,7 @@ def fuse_chains(graph: Graph) -> Graph:
                 continue
             if value.dtype != "float32" or any(reader is not node for reader in users[value]) or value in outputs:
                 continue
-            merged = _merge(bodies[node], value, bodies[producer])
+            merged = merge(bodies[node], value, bodies[producer])
             if len(merged[1]) <= LONGEST and len(merged[0]) <= MOST_INPUTS:
                 bodies[node] = merged
                 swallowed.add(producer)
@@ -102,15 +102,17 @@ def fuse_chains(graph: Graph) -> Graph:
     return rebuild(graph, kept)
 
 
-def _fusible(node: Node) -> bool:
+def fusible(node: Node) -> bool:
+    """Whether a node may be part of a chain."""
     return isinstance(node.op, Elementwise) and node.outputs[0].dtype == "float32" and all(
         value.dtype in ("float32", "uint8", "int32") for value in node.inputs)
 
 
 Chain = tuple[tuple[Value, ...], Body]
+"""Distinct inputs, and instructions on them."""
 
 
-def _body(node: Node) -> Chain:
+def body(node: Node) -> Chain:
     """A node as (distinct inputs, instructions)."""
     inputs = tuple(dict.fromkeys(node.inputs))
     if node.op.name == "fused":
@@ -119,7 +121,7 @@ def _body(node: Node) -> Chain:
     return inputs, ((node.op.name, arguments, tuple(sorted(node.attrs.items()))),)
 
 
-def _merge(outer: Chain, value: Value, inner: Chain) -> Chain:
+def merge(outer: Chain, value: Value, inner: Chain) -> Chain:
     """The outer chain with `value` computed by the inner one instead of read."""
     inputs = tuple(dict.fromkeys((*(other for other in outer[0] if other is not value), *inner[0])))
     shift = len(inputs)

@@ -10,8 +10,10 @@ from engine.graph.verify import verify
 from engine.passes.dead import eliminate_dead
 from engine.passes.fold import fold_constants
 from engine.passes.fuse import fuse_chains, fuse_epilogues
+from engine.passes.norms import split_norms
 from engine.passes.padding import fold_padding
 from engine.passes.pooling import pool_gradients
+from engine.passes.recompute import recompute
 from engine.passes.share import share_common
 
 Pass = Callable[[Graph], Graph]
@@ -23,7 +25,9 @@ PASSES: tuple[Pass, ...] = (
     pool_gradients,
     eliminate_dead,
     fuse_epilogues,
+    split_norms,
     fuse_chains,
+    recompute,
     eliminate_dead,
 )
 
