@@ -1,6 +1,6 @@
 # `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test serve lint types parity bench pins clean
+.PHONY: help install demo test fuzz serve lint types parity bench pins clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +15,8 @@ DATA ?=
 TESTS ?= tests
 PROCESSES ?= $(if $(filter-out tests,$(TESTS)),0,2)
 ONLY ?=
+GRAPHS ?= 10000
+SEED ?=
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +49,9 @@ serve: $(VENV)/.installed  ## run everything on this machine: DATA_DIR=stoker-da
 
 test: $(VENV)/.test  ## every test, lint and types included; TESTS=tests/api for a part
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) $(TESTS)
+
+fuzz: $(VENV)/.test  ## ten thousand random graphs against their references; GRAPHS=100 SEED=7
+	$(BIN)/python -m tests.engine.fuzz --count $(GRAPHS) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.test  ## ruff and the import contracts
 	$(BIN)/ruff check .

@@ -155,5 +155,5 @@ def test_no_source_file_puts_its_work_off() -> None:
 
 def test_make_alone_lists_every_target_with_its_help() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
-    for target in ("install", "demo", "test", "serve", "lint", "types", "parity"):
+    for target in ("install", "demo", "test", "fuzz", "serve", "lint", "types", "parity"):
         assert re.search(rf"^  make {target} +\S", shown, re.MULTILINE), target
