@@ -88,9 +88,10 @@ def _understand(body: JobCreate, resolved: ResolvedModel, manifest: Mapping[str,
 
 def _admit(job: JobSpec, settings: Settings) -> None:
     """Raises Problem if the planner says that training does not fit into the memory the job may use."""
-    planned = inspect.summary(job.model, job.training.batch_size)["memory_bytes"]["training"]
-    allowed = job.resources.memory_bytes
-    limit = settings.job_memory_bytes or _memory_of_machine()
+    allowed, limit = job.resources.memory_bytes, settings.job_memory_bytes or _memory_of_machine()
+    # A limit that somebody has set is kept by computing values again; the machine's own is no plan to live by.
+    bounds = [bound for bound in (allowed, settings.job_memory_bytes) if bound]
+    planned = inspect.training_memory_bytes(job.model, job.training.batch_size, min(bounds, default=None))
     if allowed is not None and planned > allowed:
         pointer, maximum, whose = "/resources/memory_bytes", allowed, "the job's memory_bytes"
     elif planned > limit:

@@ -24,6 +24,7 @@ from engine.definition.job import JobSpec
 from engine.diagnose import Start, began
 from engine.errors import NumericsError
 from engine.formats import Metadata
+from engine.lowering.within import compile_within
 from engine.programs import TARGET, WEIGHT, Pipeline, Stored, evaluate_program, train_program
 from engine.progress import Checkpoint, CheckpointFiles, Metrics, Outcome, Progress, Reporter
 from engine.runner import Runner, Totals
@@ -48,13 +49,15 @@ class _Stop(Exception):
 
 def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Callable[[], str | None], work_dir: Path,
         resume: CheckpointFiles | None = None, initial_weights: Path | None = None,
-        threads: int | None = None) -> Outcome:
-    """Train to the end, or until `should_stop` names a reason. `threads` is how many there may be at most.
+        threads: int | None = None, memory_bytes: int | None = None) -> Outcome:
+    """Train to the end, or until `should_stop` names a reason.
+
+    There are no more than `threads`, and no more than `memory_bytes` are planned, whatever the job asks for.
 
     For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a
     final one. Raises DataError, WeightsError, NumericsError, HungError and MemoryError.
     """
-    training = _Training(spec, dataset, reporter, should_stop, work_dir, threads)
+    training = _Training(spec, dataset, reporter, should_stop, work_dir, threads, memory_bytes)
     try:
         if resume is not None:
             training.resume(resume)
@@ -69,7 +72,7 @@ class _Training:
     """The state of one call of `fit`."""
 
     def __init__(self, spec: JobSpec, dataset: Dataset, reporter: Reporter, should_stop: Callable[[], str | None],
-                 work_dir: Path, most_threads: int | None) -> None:
+                 work_dir: Path, most_threads: int | None, memory_bytes: int | None) -> None:
         self.spec, self.options = spec, spec.training
         self.reporter, self.should_stop, self.work_dir = reporter, should_stop, work_dir
         self.prepared = prepare(dataset, spec.data, seed=self.options.seed)
@@ -87,6 +90,7 @@ class _Training:
         self.workers = Workers(self.origin.threads)
         self.rows = self.prepared.splits["train"]
         self.batch = max(1, min(self.options.batch_size, len(self.rows)))
+        self.memory_bytes = min((limit for limit in (spec.resources.memory_bytes, memory_bytes) if limit), default=None)
         self._bind()
         self.callbacks = [callback.start(self.options.directions()) for callback in self.options.callbacks]
         self.totals = Totals(self.train.program)
@@ -132,6 +136,9 @@ class _Training:
         self.weights = initial_weights(train.variables, self.options.seed)
         self.slots = empty_slots(train.slots)
         store = {**self.weights, **self.slots}
+        plan, repeated = compile_within(train.graph, self.batch, self._left_of_memory(store))
+        if repeated:
+            self.reporter.log("info", f"training keeps within {self.memory_bytes:,} bytes: {repeated}", {})
         self.train = Runner(
             train,
             self.batch,
@@ -139,6 +146,7 @@ class _Training:
             tables if weights is None else {**tables, WEIGHT: weights},
             self.workers,
             seed=self.options.seed,
+            plan=plan,
         )
         longest = max((len(rows) for rows in prepared.splits.values()), default=1)
         self.evaluate = Runner(
@@ -148,6 +156,12 @@ class _Training:
             tables if plain is None else {**tables, WEIGHT: np.ascontiguousarray(plain)},
             self.workers,
         )
+
+    def _left_of_memory(self, store: Arrays) -> int | None:
+        """Bytes that the plan may take of what the job may, beside weights and slots; None for no limit."""
+        if self.memory_bytes is None:
+            return None
+        return max(0, self.memory_bytes - sum(array.nbytes for array in store.values()))
 
     # From and to checkpoints
 

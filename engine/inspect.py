@@ -19,7 +19,9 @@ from engine.graph.ir import Graph, Node, Value
 from engine.graph.text import names
 from engine.layers.base import Variable, type_name
 from engine.lowering.plan import Plan, compile_plan
+from engine.lowering.within import compile_within
 from engine.nominal import SLOTS, training_graph
+from engine.passes.rematerialise import live_bytes
 from engine.types import Batch, Type, open_shape, size_bytes
 
 Stage = Literal["forward", "training", "plan"]
@@ -29,7 +31,10 @@ PLANNED_NODES = 5_000
 
 
 def summary(model: Model, batch_size: int = 32) -> dict[str, Any]:
-    """Shapes, parameters and FLOPs of every layer, and the bytes planned for batches of `batch_size` examples."""
+    """Shapes, parameters and FLOPs of every layer, and the bytes planned for batches of `batch_size` examples.
+
+    The bytes are those of plans that keep what they have computed; see `training_memory_bytes`.
+    """
     graph, net = forward_graph(model)
     training = training_graph(model)
     planned = len(training.nodes) <= PLANNED_NODES
@@ -87,24 +92,25 @@ def _count(variables: list[Variable]) -> dict[str, int]:
     return {"total": total, "trainable": trainable, "non_trainable": total - trainable}
 
 
-def _memory_bytes(graph: Graph, variables: list[Variable], batch_size: int, planned: bool, *, copies: int) -> int:
+def training_memory_bytes(model: Model, batch_size: int, limit_bytes: int | None = None) -> int:
+    """The bytes planned for training; to come below a limit, values are computed again instead of kept.
+
+    Above the limit if that cannot be reached.
+    """
+    training, (_, net) = training_graph(model), forward_graph(model)
+    planned = len(training.nodes) <= PLANNED_NODES
+    return _memory_bytes(training, net.variables, batch_size, planned, copies=SLOTS, limit=limit_bytes)
+
+
+def _memory_bytes(graph: Graph, variables: list[Variable], batch_size: int, planned: bool, *, copies: int,
+                  limit: int | None = None) -> int:
     """What is alive at once, the fed examples, the variables, and what the optimizer keeps for each trainable one."""
-    alive = compile_plan(graph, batch_size).allocation.arena_bytes if planned else _peak_bytes(graph, batch_size)
     fed = sum(size_bytes(value.type, batch_size) for value in graph.inputs)
     kept = sum(4 * math.prod(variable.shape) * (1 + copies * variable.trainable) for variable in variables)
-    return alive + fed + kept
-
-
-def _peak_bytes(graph: Graph, batch_size: int) -> int:
-    """The most bytes that live at any node, each value from its node to its last reader or to the end."""
-    last = {value: position for position, node in enumerate(graph.nodes) for value in node.inputs}
-    last.update(dict.fromkeys(graph.outputs.values(), len(graph.nodes)))
-    change = np.zeros(len(graph.nodes) + 2, np.int64)
-    for position, node in enumerate(graph.nodes):
-        for value in node.outputs:
-            change[position] += size_bytes(value.type, batch_size)
-            change[last.get(value, position) + 1] -= size_bytes(value.type, batch_size)
-    return int(np.cumsum(change).max())
+    if not planned:
+        return live_bytes(graph, batch_size) + fed + kept
+    plan, _ = compile_within(graph, batch_size, None if limit is None else max(0, limit - fed - kept))
+    return plan.allocation.arena_bytes + fed + kept
 
 
 # Graphs as JSON -------------------------------------------------------------------------------------------------------

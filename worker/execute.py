@@ -79,7 +79,7 @@ class Training(Work[Job]):
         planned = self._planned_bytes(row)
         if planned:
             memory.limit_data(planned + NATIVE_BYTES + STACK_BYTES)
-        return Trainer(Database(self.settings), row, folder.path, notice, self.threads).run()
+        return Trainer(Database(self.settings), row, folder.path, notice, self.threads, planned or None).run()
 
     def _planned_bytes(self, row: Job) -> int:
         """What the job asked for, else what the server gives any job; 0 for no limit."""
@@ -108,12 +108,14 @@ class Training(Work[Job]):
 class Trainer:
     """One claim of one job, in the process that was forked for it."""
 
-    def __init__(self, database: Database, job: Job, folder: Path, notice: Notice, threads: int) -> None:
+    def __init__(self, database: Database, job: Job, folder: Path, notice: Notice, threads: int,
+                 memory_bytes: int | None) -> None:
         self.database = database
         self.job = job
         self.folder = folder
         self.notice = notice
         self.threads = threads
+        self.memory_bytes = memory_bytes
 
     def run(self) -> int:
         """Train and finish; the answer is the exit status."""
@@ -176,6 +178,7 @@ class Trainer:
                     resume=resume,
                     initial_weights=initial,
                     threads=self.threads,
+                    memory_bytes=self.memory_bytes,
                 )
             except BaseException:
                 with contextlib.suppress(StoringFailed):

@@ -35,6 +35,27 @@ def undisturbed(blobs: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Tra
     return train(job(blobs, MLP, metrics=["accuracy"]), blobs, tmp_path_factory.mktemp("undisturbed"))
 
 
+def test_a_job_gets_no_more_threads_than_there_are_for_it(blobs: Dataset, undisturbed: Trained, tmp_path: Path):
+    trained = train(job(blobs, MLP, threads=7, metrics=["accuracy"]), blobs, tmp_path, threads=2)
+    (log,) = (message for level, message in trained.recorder.logs if level == "warning")
+    assert log == "expected at most 2 threads on this worker, received 7: training uses 2"
+    np.testing.assert_equal(trained.weights, undisturbed.weights)
+
+
+def test_less_memory_changes_no_bit(blobs: Dataset, tmp_path: Path):
+    """Deep enough for values that wait long for their gradients."""
+    layers: list[dict[str, Any]] = [
+        layer for _ in range(6) for layer in ({"type": "Dense", "units": 64}, {"type": "BatchNormalization"},
+                                              {"type": "Activation", "activation": "relu"})]
+    layers.append({"type": "Dense", "units": CLASSES})
+    ample = train(job(blobs, layers, epochs=1, batch_size=128), blobs, tmp_path / "ample")
+    parameters = 4 * sum(array.size for array in ample.weights.values())
+    spec = job(blobs, layers, epochs=1, batch_size=128, memory_bytes=3 * parameters + 600_000)
+    scarce = train(spec, blobs, tmp_path / "scarce")
+    assert "computed again" in " ".join(message for _, message in scarce.recorder.logs)
+    np.testing.assert_equal(scarce.weights, ample.weights)
+
+
 def test_it_learns(undisturbed: Trained):
     losses = undisturbed.recorder.epochs("loss")
     assert losses[-1] < 0.6 * losses[0]

@@ -74,19 +74,19 @@ def dataset(folder: Path, **arrays: Array) -> Dataset:
 
 
 def job(data: Dataset, layers: list[dict[str, Any]], *, inputs: Any = None, threads: int = 1, data_block: Any = None,
-        checkpoints: Any = None, outputs: Any = None, **training: Any) -> JobSpec:
+        checkpoints: Any = None, outputs: Any = None, memory_bytes: int | None = None, **training: Any) -> JobSpec:
     """A job's document with defaults that suit classification."""
     options = {"epochs": 3, "batch_size": 16, "optimizer": {"type": "Adam", "learning_rate": 0.01},
                "loss": {"type": "SparseCategoricalCrossentropy", "from_logits": True}, "seed": 3, **training}
     model = {"inputs": inputs or {"x": {}}, "layers": layers, **({"outputs": outputs} if outputs else {})}
     return parse_job({"model": model, "data": {"target": "label", "split": {"validation": 0.2}, **(data_block or {})},
-                      "training": options, "checkpoints": checkpoints or {}, "resources": {"threads": threads}},
-                     data.manifest)
+                      "training": options, "checkpoints": checkpoints or {},
+                      "resources": {"threads": threads, "memory_bytes": memory_bytes}}, data.manifest)
 
 
 def train(spec: JobSpec, data: Dataset, folder: Path, *, stop_after: int | None = None, reason: str = "pause",
           resume: CheckpointFiles | None = None, initial_weights: Path | None = None,
-          should_stop: Callable[[], str | None] | None = None) -> Trained:
+          should_stop: Callable[[], str | None] | None = None, threads: int | None = None) -> Trained:
     """Run `fit`; `stop_after` asks for a stop once so many updates were reported."""
     recorder = Recorder()
 
@@ -94,5 +94,5 @@ def train(spec: JobSpec, data: Dataset, folder: Path, *, stop_after: int | None 
         return reason if stop_after is not None and recorder.calls >= stop_after else None
 
     outcome = fit(spec, data, reporter=recorder, should_stop=should_stop or stop, work_dir=folder, resume=resume,
-                  initial_weights=initial_weights)
+                  initial_weights=initial_weights, threads=threads)
     return Trained(outcome, recorder)
