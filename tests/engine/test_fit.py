@@ -50,7 +50,7 @@ def test_less_memory_changes_no_bit(blobs: Dataset, tmp_path: Path):
     layers.append({"type": "Dense", "units": CLASSES})
     ample = train(job(blobs, layers, epochs=1, batch_size=128), blobs, tmp_path / "ample")
     parameters = 4 * sum(array.size for array in ample.weights.values())
-    spec = job(blobs, layers, epochs=1, batch_size=128, memory_bytes=3 * parameters + 600_000)
+    spec = job(blobs, layers, epochs=1, batch_size=128, memory_bytes=3 * parameters + 200_000)
     scarce = train(spec, blobs, tmp_path / "scarce")
     assert "computed again" in " ".join(message for _, message in scarce.recorder.logs)
     np.testing.assert_equal(scarce.weights, ample.weights)
