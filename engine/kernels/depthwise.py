@@ -6,13 +6,18 @@
         y = accumulators
 
 Forward and backward-data are this one kernel over other strides. Backward-kernel keeps the taps in registers instead
-and runs over pixels. Requests have one kernel for each channel; a depth multiplier is taken apart where they are made.
+and runs over pixels. In both, the columns of a tile and of the taps are unrolled, and a vector of x that several of
+them meet is loaded once. Requests have one kernel for each channel; a depth multiplier is taken apart where they are
+made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+
+import llvmlite.ir as ir
 
 from engine.codegen import objects
 from engine.codegen.builder import Code
@@ -25,6 +30,8 @@ from engine.windows import Pair, Phase, halo, phases
 
 PIXELS = 8
 """Pixels of a register tile, at most."""
+TOGETHER = 4
+"""Pixels whose gradients are in registers together, backward-kernel."""
 CHUNK = 8192
 """Elements of the result to aim at in one chunk."""
 
@@ -105,7 +112,8 @@ def _call(view: View, x: Buffer, kernel: Buffer, y: Buffer, label: str) -> Call:
     starts = [x.address + 4 * view.offset_x, kernel.address + 4 * view.offset_kernel, y.address + 4 * view.offset_y]
     args = [*starts, lines, per_chunk, view.lines, view.columns, c, *view.taps, *view.x, *view.kernel, *view.y]
     work = lines * -(-view.columns // pixels) * pixels * prod(view.taps)
-    return call(positions(pixels, c < host().lanes), args, -(-lines // per_chunk), label, _flops(work, c))
+    entry = positions(pixels, view.taps[1], view.x[2] // c, view.x[4] // c, c < host().lanes)
+    return call(entry, args, -(-lines // per_chunk), label, _flops(work, c))
 
 
 def _flops(positions: int, channels: int) -> int:
@@ -114,40 +122,55 @@ def _flops(positions: int, channels: int) -> int:
 
 
 @objects.compiled
-def positions(pixels: int, masked: bool) -> str:
-    """The LLVM IR for tiles of this width; `masked` where the channels do not fill one vector.
+def positions(pixels: int, taps: int, stride: int, dilation: int, masked: bool) -> str:
+    """The LLVM IR for tiles of so many pixels, `stride` columns of x apart, and tap columns `dilation` apart.
 
-    The last vector and the last tile overlap their neighbours where they would reach beyond the end.
+    `masked` where the channels do not fill one vector. The last vector and the last tile overlap their neighbours
+    where they would reach beyond the end.
     """
     code = Code("depthwise", host().lanes)
     x, kernel, y = (code.pointer(position) for position in (X, KERNEL, Y))
     lines, columns, count = code.arg(LINES), code.arg(COLUMNS), code.arg(CHANNELS)
     mask = code.mask(count) if masked else None
-    x_steps = [code.arg(X_COLUMN) * pixel for pixel in range(pixels)]
+    x_steps = {place: count * place for place in _places(pixels, taps, stride, dilation)}
     y_steps = [code.arg(Y_COLUMN) * pixel for pixel in range(pixels)]
+    kernel_steps = [code.arg(KERNEL_COLUMN) * tap for tap in range(taps)]
     per_chunk = code.arg(LINES_PER_CHUNK)
+    together = host().registers - pixels - 2
     with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(code.arg(TOTAL))) as position:
         image, line = position.index // lines, position.index % lines
         x_line = code.at(x, image * code.arg(X_IMAGE) + line * code.arg(X_LINE))
         y_line = code.at(y, image * code.arg(Y_IMAGE) + line * code.arg(Y_LINE))
-        with code.loop(0, columns, pixels) as tile:
-            column = tile.index.minimum(columns - pixels)
-            with code.loop(0, count, code.lanes) as vector:
-                channel = vector.index if masked else vector.index.minimum(count - code.lanes)
+        with code.loop(0, count, code.lanes) as vector:
+            channel = vector.index if masked else vector.index.minimum(count - code.lanes)
+            with code.loop(0, columns, pixels) as tile:
+                column = tile.index.minimum(columns - pixels)
                 x_tile = code.at(x_line, column * code.arg(X_COLUMN) + channel)
                 with code.loop(0, code.arg(TAP_ROWS), carry=[code.zeros()] * pixels) as row:
                     x_row = code.at(x_tile, row.index * code.arg(X_TAP_ROW))
                     k_row = code.at(kernel, row.index * code.arg(KERNEL_ROW) + channel)
-                    with code.loop(0, code.arg(TAP_COLUMNS), carry=row.values) as tap:
-                        x_tap = code.at(x_row, tap.index * code.arg(X_TAP_COLUMN))
-                        weight = code.load(code.at(k_row, tap.index * code.arg(KERNEL_COLUMN)), mask=mask)
-                        tap.carry = [code.fma(code.load(code.at(x_tap, step), mask=mask), weight, sum)
-                                     for step, sum in zip(x_steps, tap.values, strict=True)]
-                    row.carry = tap.values
+                    sums = list(row.values)
+                    for first in range(0, taps, together):
+                        some = range(first, min(taps, first + together))
+                        weights = {tap: code.load(code.at(k_row, kernel_steps[tap]), mask=mask) for tap in some}
+                        for place, met in _places(pixels, some, stride, dilation).items():
+                            value = code.load(code.at(x_row, x_steps[place]), mask=mask)
+                            for pixel, tap in met:
+                                sums[pixel] = code.fma(value, weights[tap], sums[pixel])
+                    row.carry = sums
                 y_tile = code.at(y_line, column * code.arg(Y_COLUMN) + channel)
-                for step, sum in zip(y_steps, row.values, strict=True):
-                    code.store(sum, code.at(y_tile, step), mask=mask)
+                for step, total in zip(y_steps, row.values, strict=True):
+                    code.store(total, code.at(y_tile, step), mask=mask)
     return code.finish()
+
+
+def _places(pixels: int, taps: int | range, stride: int, dilation: int) -> dict[int, list[Pair]]:
+    """Columns of x, counted from the tile's first one, and the (pixel, tap) that meet there."""
+    places: dict[int, list[Pair]] = {}
+    for pixel in range(pixels):
+        for tap in range(taps) if isinstance(taps, int) else taps:
+            places.setdefault(pixel * stride + tap * dilation, []).append((pixel, tap))
+    return dict(sorted(places.items()))
 
 
 def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, strides: Pair,
@@ -159,7 +182,7 @@ def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, stri
     c, lanes = channels(g), host().lanes
     parts = batch_parts(n, oh * ow)
     target = partial if parts > 1 else out
-    most = host().registers - 4
+    most = host().registers - TOGETHER - 2
     rows, columns = (kh, kw) if kh * kw <= most else (1, kw) if kw <= most else (1, 1)
     groups = (kh // rows, kw // columns)
     sizes = [-(-n // parts), n, oh, ow, *groups, h * w * c, strides[0] * w * c, strides[1] * c, dilation[0] * w * c,
@@ -170,19 +193,32 @@ def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, stri
             args = [*(buffer.address + 4 * first for buffer in (x, g, target)), vectors, rest, *sizes]
             count = parts * prod(groups) * vectors
             flops = _flops(n * oh * ow * kh * kw, vectors * lanes)
-            calls.append(call(taps(rows, columns, rest > 0), args, count, "depthwise backward_kernel", flops))
+            calls.append(call(taps(rows, columns, strides[1], dilation[1], rest > 0), args, count, "depthwise backward_kernel", flops))
     return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, kh * kw * c, parts)]
 
 
 @objects.compiled
-def taps(rows: int, columns: int, masked: bool) -> str:
+def taps(rows: int, columns: int, stride: int, dilation: int, masked: bool) -> str:
     """The LLVM IR that sums x * g over pixels for `rows` by `columns` taps at a time."""
     code = Code("depthwise_taps", host().lanes)
     x, g, out = (code.pointer(position) for position in range(3))
     (vectors, rest, length, images, lines, pixels, row_groups, column_groups, x_image, x_line, x_column, tap_row,
      tap_column, g_image, g_line, g_column, out_part, out_row) = (code.arg(position) for position in range(3, 21))
     mask = code.mask(rest) if masked else None
-    steps = [tap_row * row + tap_column * column for row in range(rows) for column in range(columns)]
+    x_rows = [tap_row * row for row in range(rows)]
+
+    def summed(x_at: ir.Value, g_at: ir.Value, count: int, sums: Sequence[ir.Value]) -> list[ir.Value]:
+        """The next `count` pixels' share."""
+        sums = list(sums)
+        grads = [code.load(code.at(g_at, g_column * pixel), mask=mask) for pixel in range(count)]
+        for row, step in enumerate(x_rows):
+            x_row = code.at(x_at, step)
+            for place, met in _places(count, columns, stride, dilation).items():
+                value = code.load(code.at(x_row, g_column * place), mask=mask)
+                for pixel, tap in met:
+                    sums[row * columns + tap] = code.fma(value, grads[pixel], sums[row * columns + tap])
+        return sums
+
     with code.loop(code.begin, code.end) as chunk:
         channel = chunk.index % vectors * code.lanes
         group = chunk.index // vectors
@@ -191,19 +227,20 @@ def taps(rows: int, columns: int, masked: bool) -> str:
         x_start = code.at(x, first_row * tap_row + first_column * tap_column + channel)
         g_start = code.at(g, channel)
         last = ((part + 1) * length).minimum(images)
-        with code.loop(part * length, last, carry=[code.zeros()] * len(steps)) as image:
+        with code.loop(part * length, last, carry=[code.zeros()] * (rows * columns)) as image:
             with code.loop(0, lines, carry=image.values) as line:
                 x_at = code.at(x_start, image.index * x_image + line.index * x_line)
                 g_at = code.at(g_start, image.index * g_image + line.index * g_line)
-                x_taps = [code.at(x_at, step) for step in steps]
-                with code.loop(0, pixels, carry=line.values) as pixel:
-                    grad = code.load(code.at(g_at, pixel.index * g_column), mask=mask)
-                    moved = pixel.index * x_column
-                    pixel.carry = [code.fma(code.load(code.at(tap, moved), mask=mask), grad, sum)
-                                   for tap, sum in zip(x_taps, pixel.values, strict=True)]
-                line.carry = pixel.values
+                whole = pixels // TOGETHER * TOGETHER
+                sums = line.values
+                for start, stop, count in ((code.index(0), whole, TOGETHER), (whole, pixels, 1)):
+                    with code.loop(start, stop, count, carry=sums) as pixel:
+                        pixel.carry = summed(code.at(x_at, pixel.index * x_column),
+                                             code.at(g_at, pixel.index * g_column), count, pixel.values)
+                    sums = pixel.values
+                line.carry = sums
             image.carry = line.values
         target = code.at(out, part * out_part + first_row * out_row + first_column * g_column + channel)
-        for tap, sum in enumerate(image.values):
-            code.store(sum, code.at(target, out_row * (tap // columns) + g_column * (tap % columns)), mask=mask)
+        for tap, total in enumerate(image.values):
+            code.store(total, code.at(target, out_row * (tap // columns) + g_column * (tap % columns)), mask=mask)
     return code.finish()
