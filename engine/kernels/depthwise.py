@@ -20,18 +20,21 @@ from math import prod
 import llvmlite.ir as ir
 
 from engine.codegen import objects
-from engine.codegen.builder import Code
+from engine.codegen.builder import Code, Index
 from engine.codegen.host import host
 from engine.kernels import elementwise
 from engine.kernels.call import Buffer, Call, call
 from engine.lowering.chunks import batch_parts
 from engine.lowering.request import KernelRequest
+from engine.lowering.select import MINIMUM_CHUNKS
 from engine.windows import Pair, Phase, halo, phases
 
 PIXELS = 8
 """Pixels of a register tile, at most."""
 TOGETHER = 4
 """Pixels whose gradients are in registers together, backward-kernel."""
+VISIT = 128
+"""Pixels that the taps of a vector are summed over before the next vector's turn."""
 CHUNK = 8192
 """Elements of the result to aim at in one chunk."""
 
@@ -175,7 +178,7 @@ def _places(pixels: int, taps: int | range, stride: int, dilation: int) -> dict[
 
 def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, strides: Pair,
                      dilation: Pair) -> list[Call]:
-    """The batch is cut into parts; a chunk is a part of it, for one group of taps and one vector of channels."""
+    """The batch is cut into parts; a chunk is a part of it, for one group of taps and some vectors of channels."""
     n, h, w, *_ = x.shape
     _, oh, ow, *_ = g.shape
     kh, kw, *_ = out.shape
@@ -190,10 +193,12 @@ def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, stri
     calls = []
     for first, vectors, rest in ((0, c // lanes, 0), (c - c % lanes, int(c % lanes > 0), c % lanes)):
         if vectors:
-            args = [*(buffer.address + 4 * first for buffer in (x, g, target)), vectors, rest, *sizes]
-            count = parts * prod(groups) * vectors
+            blocks = 1 if parts * prod(groups) >= MINIMUM_CHUNKS else vectors
+            args = [*(buffer.address + 4 * first for buffer in (x, g, target)), vectors, rest, *sizes, blocks,
+                    max(1, VISIT // (oh * ow))]
+            entry, count = taps(rows, columns, strides[1], dilation[1], rest > 0), parts * prod(groups) * blocks
             flops = _flops(n * oh * ow * kh * kw, vectors * lanes)
-            calls.append(call(taps(rows, columns, strides[1], dilation[1], rest > 0), args, count, "depthwise backward_kernel", flops))
+            calls.append(call(entry, args, count, "depthwise backward_kernel", flops))
     return calls if parts == 1 else [*calls, elementwise.fold(target.address, out.address, kh * kw * c, parts)]
 
 
@@ -203,7 +208,8 @@ def taps(rows: int, columns: int, stride: int, dilation: int, masked: bool) -> s
     code = Code("depthwise_taps", host().lanes)
     x, g, out = (code.pointer(position) for position in range(3))
     (vectors, rest, length, images, lines, pixels, row_groups, column_groups, x_image, x_line, x_column, tap_row,
-     tap_column, g_image, g_line, g_column, out_part, out_row) = (code.arg(position) for position in range(3, 21))
+     tap_column, g_image, g_line, g_column, out_part, out_row, blocks, visited) = (
+        code.arg(position) for position in range(3, 23))
     mask = code.mask(rest) if masked else None
     x_rows = [tap_row * row for row in range(rows)]
 
@@ -219,18 +225,31 @@ def taps(rows: int, columns: int, stride: int, dilation: int, masked: bool) -> s
                     sums[row * columns + tap] = code.fma(value, grads[pixel], sums[row * columns + tap])
         return sums
 
+    def places(part: Index, row: Index, column: Index, vector: Index) -> list[ir.Value]:
+        """Where the sums of a vector stand between two visits."""
+        start = code.at(out, part * out_part + row * out_row + column * g_column + vector * code.lanes)
+        return [code.at(start, out_row * row + g_column * column) for row in range(rows) for column in range(columns)]
+
     with code.loop(code.begin, code.end) as chunk:
-        channel = chunk.index % vectors * code.lanes
-        group = chunk.index // vectors
+        block, group = chunk.index % blocks, chunk.index // blocks
         first_column, group = group % column_groups * columns, group // column_groups
         first_row, part = group % row_groups * rows, group // row_groups
-        x_start = code.at(x, first_row * tap_row + first_column * tap_column + channel)
-        g_start = code.at(g, channel)
-        last = ((part + 1) * length).minimum(images)
-        with code.loop(part * length, last, carry=[code.zeros()] * (rows * columns)) as image:
-            with code.loop(0, lines, carry=image.values) as line:
-                x_at = code.at(x_start, image.index * x_image + line.index * x_line)
-                g_at = code.at(g_start, image.index * g_image + line.index * g_line)
+        x_start = code.at(x, first_row * tap_row + first_column * tap_column)
+        first, last = block * vectors // blocks, (block + 1) * vectors // blocks
+        with code.loop(first, last) as vector:
+            for place in places(part, first_row, first_column, vector.index):
+                code.store(code.zeros(), place, mask=mask)
+        end = ((part + 1) * length).minimum(images)
+        with code.loop(part * length, end, visited) as visit, code.loop(first, last) as vector:
+            kept = places(part, first_row, first_column, vector.index)
+            channel = vector.index * code.lanes
+            with (
+                code.loop(visit.index, (visit.index + visited).minimum(end),
+                          carry=[code.load(place, mask=mask) for place in kept]) as image,
+                code.loop(0, lines, carry=image.values) as line,
+            ):
+                x_at = code.at(x_start, image.index * x_image + line.index * x_line + channel)
+                g_at = code.at(g, image.index * g_image + line.index * g_line + channel)
                 whole = pixels // TOGETHER * TOGETHER
                 sums = line.values
                 for start, stop, count in ((code.index(0), whole, TOGETHER), (whole, pixels, 1)):
@@ -239,8 +258,7 @@ def taps(rows: int, columns: int, stride: int, dilation: int, masked: bool) -> s
                                              code.at(g_at, pixel.index * g_column), count, pixel.values)
                     sums = pixel.values
                 line.carry = sums
-            image.carry = line.values
-        target = code.at(out, part * out_part + first_row * out_row + first_column * g_column + channel)
-        for tap, total in enumerate(image.values):
-            code.store(total, code.at(target, out_row * (tap // columns) + g_column * (tap % columns)), mask=mask)
+                image.carry = line.values
+            for place, total in zip(kept, image.values, strict=True):
+                code.store(total, place, mask=mask)
     return code.finish()
