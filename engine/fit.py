@@ -62,7 +62,7 @@ def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Cal
         if resume is not None:
             training.resume(resume)
         elif initial_weights is not None:
-            fill(training.weights, formats.read(initial_weights).tensors)
+            fill(training.weights, formats.read(initial_weights).named(training.weights))
         return training.run()
     finally:
         training.workers.close()

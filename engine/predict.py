@@ -45,7 +45,7 @@ class TrainedModel:
                   for name, source in self._feeds.items() if source is not None}
         program = predict_program(self.model, Pipeline(stored))
         weights = {variable.name: aligned(variable.shape, "float32") for variable in program.variables}
-        fill(weights, content.tensors)
+        fill(weights, content.named(weights))
         self._workers = Workers(threads or available_cores())
         self._one_at_a_time = Lock()
         self._session = Session(compile_plan(program.graph, BATCH), weights, {}, self._workers)

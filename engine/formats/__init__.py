@@ -14,9 +14,9 @@ __all__ = ["FORMAT_VERSION", "Metadata", "Tensors", "WeightsFile", "WeightsForma
            "weights_format"]
 
 # What the beginning of a file says about it, for the sentence that refuses it.
-_FOREIGN = {b"\x89HDF\r\n\x1a\n": "an HDF5 file", b"\x80": "a pickle, which is never read", b"\x1f\x8b": "a gzip file",
+_FOREIGN = {b"\x80": "a pickle, which is never read", b"\x1f\x8b": "a gzip file",
             b"BZh": "a bzip2 file", b"\x93NUMPY": "a single .npy array", b"<": "markup", b"%PDF": "a PDF"}
-_START_BYTES = 16
+_START_BYTES = 64
 
 
 def weights_format(name: str) -> WeightsFormat:

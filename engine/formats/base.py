@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,25 @@ class WeightsFile:
 
     tensors: Tensors
     metadata: Metadata | None
+    definition: Mapping[str, Any] | None = None
+    """The model's definition in a foreign file that carries one."""
+    numbered: bool = False
+    """True where tensors are called layer/0, layer/1, … in the order in which the layer creates its variables."""
+
+    def named(self, variables: Iterable[str]) -> Tensors:
+        """The tensors by the names of a model's variables, which come in the order of creation.
+
+        A tensor that no variable fits keeps its number, so that a comparison lists it.
+        """
+        if not self.numbered:
+            return self.tensors
+        counts: dict[str, int] = {}
+        names = {}
+        for name in variables:
+            owner = name.rpartition("/")[0]
+            counts[owner] = counts.get(owner, -1) + 1
+            names[f"{owner}/{counts[owner]}"] = name
+        return {names.get(number, number): tensor for number, tensor in self.tensors.items()}
 
 
 class WeightsFormat(ABC):

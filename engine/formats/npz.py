@@ -56,15 +56,16 @@ class Npz(WeightsFormat):
 
     def write(self, path: Path, tensors: Tensors, metadata: Metadata) -> None:
         with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(_entry(METADATA_ENTRY), metadata.to_text())
+            archive.writestr(zip_entry(METADATA_ENTRY), metadata.to_text())
             for name in sorted(tensors):
                 array = little_endian(tensors[name])
-                info = _entry(check_name(name) + _SUFFIX)
+                info = zip_entry(check_name(name) + _SUFFIX)
                 with archive.open(info, "w", force_zip64=array.nbytes >= 1 << 31) as entry:
                     np.lib.format.write_array(entry, array, version=(1, 0), allow_pickle=False)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
+def zip_entry(name: str) -> zipfile.ZipInfo:
+    """An entry whose bytes depend on nothing but its name and content."""
     info = zipfile.ZipInfo(name, _TIME)
     info.external_attr = _MODE << 16
     # Otherwise the bytes would depend on the system that writes them.

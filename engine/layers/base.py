@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from engine.activations.base import Activation
 from engine.constraints.base import Constraint
 from engine.graph.ir import GraphBuilder, Value
@@ -19,6 +21,10 @@ from engine.ops.base import ShapeMismatch
 from engine.options import Reader, only
 from engine.regularizers.base import Regularizer
 from engine.types import Batch, Shape, Type
+
+TORCH_NAMES = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
+               "moving_variance": "running_var", "embeddings": "weight", "alpha": "weight"}
+"""What `torch.nn` calls variables that Keras calls otherwise."""
 
 channels_last = only("channels_last", "channels_first is not supported")
 no_constraint = only(None, "constraints are not supported")
@@ -62,6 +68,8 @@ class Layer(ABC):
     """True if a mask of the inputs lives on in the output."""
     size_option: ClassVar[str | None] = None
     """The option that decides the size of the output's last dimension."""
+    parts: ClassVar[Mapping[str, str]] = {}
+    """For variables called layer/part/variable: the attribute of Keras's layer that holds the part."""
     samples: ClassVar[tuple[LayerSample, ...]] = ()
 
     @abstractmethod
@@ -71,6 +79,23 @@ class Layer(ABC):
         Raises ShapeMismatch or OptionMismatch where the inputs do not fit. A layer with `keywords` or `arguments` takes
         them as keyword arguments. Masks of the inputs are `net.mask(value)`.
         """
+
+    def keras_attribute(self, part: str) -> str:
+        """The attribute of Keras's layer that holds a part with variables of its own, by the part's name in theirs."""
+        return self.parts.get(part, part)
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """This layer's variables by the names and in the layouts of the equivalent `torch.nn` module.
+
+        Kernels (…, in, out) become (out, in, …), which holds for dense layers and convolutions alike.
+        """
+        found = {}
+        for name, array in variables.items():
+            kernel = name.rpartition("/")[2] == "kernel" and array.ndim >= 2
+            part, _, last = name.rpartition("/")
+            moved = array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2)) if kernel else array
+            found[f"{part}/{TORCH_NAMES.get(last, last)}" if part else TORCH_NAMES.get(last, last)] = moved
+        return found
 
     def compute_mask(self, net: Net, *inputs: Value) -> Value | tuple[Value | None, ...] | None:
         """The output's mask (or each output's) from those of the inputs, as Keras: that of the first input.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,10 @@ class BatchNormalization(Layer):
         self._follow(net, mean, batch_mean)
         self._follow(net, variance, batch_variance)
         return y
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """`BatchNorm` also counts its batches."""
+        return {**super().torch_state(variables), "num_batches_tracked": np.zeros((), np.int64)}
 
     def _follow(self, net: Net, moving: Value, new: Value) -> None:
         kept = net.b.op("scale", net.latest(moving), factor=self.momentum)

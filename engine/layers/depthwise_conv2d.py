@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
@@ -50,3 +53,9 @@ class DepthwiseConv2D(Convolution):
                             self.depthwise_initializer, regularizer=self.depthwise_regularizer)
         y = net.b.op("depthwise_conv2d", x, kernel, **self.window((height, width)))
         return self.finish(net, y, channels * self.depth_multiplier)
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """`Conv2d` with as many groups as channels: (height, width, channels, multiplier) is (out, 1, height, width)."""
+        kernel = variables["kernel"].transpose(2, 3, 0, 1)
+        rest = {name: array for name, array in variables.items() if name != "kernel"}
+        return {"weight": kernel.reshape(-1, 1, *kernel.shape[2:]), **super().torch_state(rest)}
