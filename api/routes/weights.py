@@ -20,18 +20,21 @@ from api.downloads import download
 from api.errors import conflict, invalid
 from api.route import resource
 from api.routes.jobs import find_job
-from engine.errors import nearest, show
+from engine.errors import WeightsError, nearest, show
 from store.blobs import read_blob
 from store.models import Checkpoint
 from store.session import Database
 
 router = resource("/jobs/{job_id}/weights", "weights")
 
-STORED_FORMAT = "safetensors"
+STORED_FORMAT, STORED_LAYOUT = "safetensors", "keras"
+EXTENSIONS = {"h5": "weights.h5"}
+"""Of files whose names end otherwise than their format is called."""
 MEDIA_TYPE = "application/octet-stream"
 PIECE_BYTES = 1024 * 1024
 
-Format = Annotated[str, Query(description="safetensors or npz")]
+Format = Annotated[str, Query(description="safetensors, npz, keras (a .keras file) or h5 (a .weights.h5 file)")]
+Layout = Annotated[str, Query(description="of names and tensors in safetensors and npz: keras or torch")]
 Chosen = Annotated[
     str | None, Query(description="best, last or a checkpoint's id; by default best if a monitor is set, else last")
 ]
@@ -53,6 +56,7 @@ def download_weights(
     service: TheService,
     caller: TheCaller,
     format: Format = STORED_FORMAT,
+    layout: Layout = STORED_LAYOUT,
     checkpoint: Chosen = None,
 ) -> Response:
     """The weights with their definition, preprocessing and classes: the file alone is enough to predict.
@@ -63,27 +67,34 @@ def download_weights(
         known = ", ".join(engine.WEIGHT_FORMATS)
         detail = f"expected one of {known}, received {show(format)}{nearest(format, engine.WEIGHT_FORMATS)}"
         raise invalid(detail, parameter="format", code="unknown_format")
+    if layout not in engine.WEIGHT_LAYOUTS:
+        known = ", ".join(engine.WEIGHT_LAYOUTS)
+        detail = f"expected one of {known}, received {show(layout)}{nearest(layout, engine.WEIGHT_LAYOUTS)}"
+        raise invalid(detail, parameter="layout", code="unknown_layout")
     with service.database.read() as session:
         row = choose_checkpoint(session, find_job(session, caller, job_id), checkpoint, parameter="checkpoint")
     if row.corrupt:
         raise conflict("checkpoint_corrupt", "this checkpoint's stored bytes cannot be read; choose another")
-    filename = f"{job_id}-step-{row.step}.{format}"
-    if format == STORED_FORMAT:
+    filename = f"{job_id}-step-{row.step}.{EXTENSIONS.get(format, format)}"
+    if (format, layout) == (STORED_FORMAT, STORED_LAYOUT):
         read = partial(read_blob, service.database, row.weights_blob)
         return download(request, read, size=row.size_bytes, sha256=row.sha256, filename=filename, media_type=MEDIA_TYPE)
-    file = _convert(service.database, row, format)
+    try:
+        file = _convert(service.database, row, format, layout)
+    except WeightsError as error:
+        raise invalid(str(error), parameter="format", code="not_exportable") from None
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = file.seek(0, 2)
     return download(request, partial(_read, file), size=size, sha256=sha256, filename=filename, media_type=MEDIA_TYPE)
 
 
-def _convert(database: Database, row: Checkpoint, format: str) -> BufferedReader:
+def _convert(database: Database, row: Checkpoint, format: str, layout: str) -> BufferedReader:
     """The checkpoint in another format: an open file that has no name any more, and goes when it is closed."""
     with tempfile.TemporaryDirectory(prefix="stoker-weights-") as folder:
         source, output = Path(folder, "source"), Path(folder, "output")
         with source.open("wb") as file:
             file.writelines(read_blob(database, row.weights_blob))
-        engine.export_weights(source, format, output)
+        engine.export_weights(source, format, output, layout)
         return output.open("rb")
 
 

@@ -42,10 +42,28 @@ def read(path: Path) -> WeightsFile:
                        f"received {foreign if start else 'an empty file'}")
 
 
-def export_weights(weights_file: Path, format: str, output: Path) -> None:
-    """Write a weights file's tensors and metadata to `output` in another format; the same bytes every time."""
+def export_weights(weights_file: Path, format: str, output: Path, layout: str = "keras") -> None:
+    """Write a weights file's tensors and metadata to `output` in another format; the same bytes every time.
+
+    `layout` is of names and tensors: keras or torch, the latter in formats that hold any tensors.
+    """
     target = weights_format(format)
     content = read(weights_file)
     if content.metadata is None:
         raise WeightsError("expected a weights file with Stoker's metadata, received one without")
-    target.write(output, content.tensors, content.metadata)
+    if layout not in ("keras", "torch"):
+        raise WeightsError(f"expected the layout keras or torch, received {show(layout)}")
+    if layout == "torch" and target.whole_model:
+        raise WeightsError(f"layout torch: expected the format safetensors or npz, received {format}")
+    tensors = content.tensors
+    if content.numbered or layout == "torch":
+        # Imported here: definitions are more than reading a file needs.
+        from engine.definition.model import parse_model
+        from engine.formats.torch_layout import torch_tensors
+        from engine.graph.build import forward_graph
+
+        model = parse_model(content.metadata.definition, "")
+        tensors = content.named(variable.name for variable in forward_graph(model)[1].variables)
+        if layout == "torch":
+            tensors = torch_tensors(model, tensors)
+    target.write(output, tensors, content.metadata)

@@ -55,6 +55,8 @@ class WeightsFormat(ABC):
 
     extension: ClassVar[str]
     media_type: ClassVar[str]
+    whole_model: ClassVar[bool] = False
+    """True where a file is laid out by the model in its metadata, and holds that model's variables and no others."""
 
     @abstractmethod
     def recognises(self, start: bytes) -> bool:

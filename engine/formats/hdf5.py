@@ -23,6 +23,7 @@ class Hdf5(WeightsFormat):
 
     extension = ".weights.h5"
     media_type = "application/x-hdf5"
+    whole_model = True
 
     def recognises(self, start: bytes) -> bool:
         return start.startswith(MAGIC)

@@ -40,6 +40,7 @@ class KerasArchive(WeightsFormat):
 
     extension = ".keras"
     media_type = "application/zip"
+    whole_model = True
 
     def recognises(self, start: bytes) -> bool:
         names = (name.encode() for name in (KERAS, CONFIG, WEIGHTS))

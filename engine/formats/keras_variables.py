@@ -93,7 +93,8 @@ class _Reader:
             seen.add(name)
             yield name, arrays
 
-    def _walk(self, group: h5py.Group, at: str, names: tuple[str, ...], depth: int) -> Iterator[tuple[str, list[Tensor]]]:
+    def _walk(self, group: h5py.Group, at: str, names: tuple[str, ...],
+              depth: int) -> Iterator[tuple[str, list[Tensor]]]:
         import h5py
 
         if depth > _MAX_DEPTH:
@@ -142,8 +143,8 @@ class _Reader:
         if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
             raise WeightsError(f"{show(at)}: expected an array of numbers, received something else")
         if data.chunks is not None or data.is_virtual or data.external:
-            raise WeightsError(f"{show(at)}: expected an array in one piece, received one that is in pieces, compressed "
-                               "or outside of the file")
+            raise WeightsError(f"{show(at)}: expected an array in one piece, received one that is in pieces, "
+                               "compressed or outside of the file")
         if len(data.shape) > MAX_RANK or data.nbytes > self.left:
             raise WeightsError(f"{show(at)}: expected at most {MAX_RANK} dimensions and no more bytes than the file "
                                f"has, received shape {show(data.shape)}")

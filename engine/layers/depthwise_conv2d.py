@@ -55,7 +55,7 @@ class DepthwiseConv2D(Convolution):
         return self.finish(net, y, channels * self.depth_multiplier)
 
     def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        """`Conv2d` with as many groups as channels: (height, width, channels, multiplier) is (out, 1, height, width)."""
+        """`Conv2d` in as many groups as channels: (height, width, channels, multiplier) -> (out, 1, height, width)."""
         kernel = variables["kernel"].transpose(2, 3, 0, 1)
         rest = {name: array for name, array in variables.items() if name != "kernel"}
         return {"weight": kernel.reshape(-1, 1, *kernel.shape[2:]), **super().torch_state(rest)}

@@ -14,12 +14,13 @@ from store.repositories.metrics import MetricPoint
 from store.repositories.running_jobs import RunningJobRepository
 from tests.api.work import claim, finish, new_job, publish, ready_dataset
 
-KERNEL = np.arange(2_000_000, dtype=np.float32).reshape(2, 1_000_000)
+KERNEL = np.arange(2_000_000, dtype=np.float32).reshape(500_000, 4)
 
 
 def weights(step, folder):
     path = folder / f"{step}.safetensors"
-    metadata = Metadata(definition={}, preprocessing={}, classes=("even", "odd"), engine_version="1")
+    definition = {"inputs": {"x": {"shape": [KERNEL.shape[0]]}}, "layers": [{"type": "Dense", "units": 4}]}
+    metadata = Metadata(definition=definition, preprocessing={}, classes=("even", "odd"), engine_version="1")
     tensors = {"dense/kernel": KERNEL * step, "dense/bias": np.zeros(4, np.float32)}
     weights_format("safetensors").write(path, tensors, metadata)
     return path.read_bytes()
@@ -147,12 +148,31 @@ def test_npz_holds_the_same_arrays_and_is_the_same_every_time(server, trained):
     assert part.content == response.content[1000:2000]
 
 
-@pytest.mark.parametrize("name", ["keras", "h5", "onnx", "pickle", "../safetensors", "x" * 300])
+@pytest.mark.parametrize("name", ["tensorflow", "onnx", "pickle", "../safetensors", "x" * 300])
 def test_an_unknown_format_is_refused_with_those_there_are(server, trained, name):
     job, _, _ = trained
     response = server.http.get(f"/v1/jobs/{job['id']}/weights", params={"format": name})
     assert (response.status_code, response.json()["code"]) == (422, "unknown_format")
-    assert "safetensors, npz" in response.json()["detail"]
+    assert "safetensors, npz, keras, h5" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("parameters", "ending", "start"), [
+    ({"format": "keras"}, ".keras", b"PK"), ({"format": "h5"}, ".weights.h5", b"\x89HDF"),
+    ({"layout": "torch"}, ".safetensors", b"")])
+def test_other_tools_files(server, trained, parameters, ending, start):
+    job, _, _ = trained
+    response = server.http.get(f"/v1/jobs/{job['id']}/weights", params=parameters)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-disposition"].endswith(f'{ending}"')
+    assert response.content.startswith(start)
+
+
+def test_an_unknown_layout_is_refused(server, trained):
+    job, _, _ = trained
+    response = server.http.get(f"/v1/jobs/{job['id']}/weights", params={"layout": "jax"})
+    assert (response.status_code, response.json()["code"]) == (422, "unknown_layout")
+    response = server.http.get(f"/v1/jobs/{job['id']}/weights", params={"layout": "torch", "format": "keras"})
+    assert (response.status_code, response.json()["code"]) == (422, "not_exportable")
 
 
 def test_best_without_a_monitor(server, dataset):

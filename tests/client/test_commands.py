@@ -160,13 +160,13 @@ def test_weights_take_their_format_from_the_name(
     assert (tmp_path / "w.npz").read_bytes() == b"bytes" and "(5 bytes)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["w.h5", "w.keras", "w.pt"])
+@pytest.mark.parametrize("name", ["w.onnxx", "w.pt", "w.bin"])
 def test_weights_in_an_unknown_format_are_refused(
     server: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     assert main(["weights", "job_1", "-o", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
-    assert "ends with .safetensors or .npz" in error and error.endswith("--format safetensors or npz\n")
+    assert "ends with .safetensors or .npz or .keras or .h5" in error and error.endswith("or keras or h5\n")
     assert not server.requests and not list(tmp_path.iterdir())
 
 

@@ -88,12 +88,13 @@ def test_a_place_where_no_file_can_be_is_named_before_anything_is_sent(
 def test_the_format_is_the_names_ending(server: Scripted, client: stoker.Client, tmp_path: Path) -> None:
     server.replies = [Reply(body=b"bytes")]
     for name, chosen, query in (("w.npz", None, "?format=npz"), ("w.SafeTensors", None, "?format=safetensors"),
-                                ("w", None, ""), ("w.h5", "npz", "?format=npz")):  # fmt: skip
+                                ("w", None, ""), ("w.bin", "npz", "?format=npz"),
+                                ("w.weights.h5", None, "?format=h5")):  # fmt: skip
         client.jobs.weights("job_1", tmp_path / name, format=chosen)
         assert server.requests[-1].path == "/v1/jobs/job_1/weights" + query
-    with pytest.raises(stoker.OutputError, match=r"x\.h5: expected a name that ends with \.safetensors or \.npz"):
-        client.jobs.weights("job_1", tmp_path / "x.h5")
-    assert len(server.requests) == 4
+    with pytest.raises(stoker.OutputError, match=r"x\.bin: expected a name that ends with \.safetensors or \.npz or"):
+        client.jobs.weights("job_1", tmp_path / "x.bin")
+    assert len(server.requests) == 5
 
 
 def test_a_server_that_sends_nothing_is_given_up(server: Scripted, client: stoker.Client, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from engine.errors import WeightsError
 from engine.formats import Metadata
 from engine.formats.safetensors import read_tensors
 
-FORMATS = sorted(registry.entries("weights_format"))
+FORMATS = sorted(name for name in registry.entries("weights_format") if not formats.weights_format(name).whole_model)
 METADATA = Metadata(definition={"layers": [{"type": "Dense", "units": 3}]}, preprocessing={"steps": []},
                     classes=("cat", "dög"), metrics={"loss": 0.25, "val_loss": 1e-30}, engine_version="1")
 TENSORS = {"dense/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "dense/bias": np.zeros(3, np.float32),

@@ -20,7 +20,7 @@ from engine.errors import WeightsError
 from engine.formats.documents import MAX_BYTES
 from engine.formats.safetensors import write_tensors
 
-FORMATS = sorted(registry.entries("weights_format"))
+FORMATS = sorted(name for name in registry.entries("weights_format") if not formats.weights_format(name).whole_model)
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 

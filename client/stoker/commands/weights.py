@@ -18,7 +18,8 @@ def add(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser("weights", help="download trained weights")
     command.add_argument("id", help="the job")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    command.add_argument("--format", help="safetensors or npz (default: as FILE ends)")
+    command.add_argument("--format", help="safetensors, npz, keras or h5 (default: as FILE ends)")
+    command.add_argument("--layout", help="torch: names and layouts of the equivalent PyTorch module")
     command.add_argument("--checkpoint", help="best, last or an id (default: best with a monitor, else last)")
     command.set_defaults(run=run)
 
@@ -27,7 +28,8 @@ def run(client: Client, options: argparse.Namespace) -> int:
     """Downloads and checks the file."""
     with transfer("downloading") as progress:
         file = client.jobs.weights(
-            options.id, options.output, format=options.format, checkpoint=options.checkpoint, progress=progress
+            options.id, options.output, format=options.format, layout=options.layout, checkpoint=options.checkpoint,
+            progress=progress
         )
     print(f"{file} ({file.stat().st_size:,} bytes)")
     return 0
