@@ -116,8 +116,8 @@ class Jobs:
 
         `format` is `safetensors`, `npz`, `keras` or `h5`; by default what the output's name ends with (safetensors
         if with nothing, OutputError if with something else). `layout="torch"` gives safetensors and npz the names and
-        layouts of the equivalent PyTorch module. `checkpoint` is `best`, `last` or an id (default: best if the job has a
-        monitor, else last).
+        layouts of the equivalent PyTorch module. `checkpoint` is `best`, `last` or an id (default: best if the job has
+        a monitor, else last).
         """
         path = f"{ROUTE}/{job_id}/weights"
         format = format or _format_of(Path(output))
