@@ -245,8 +245,9 @@ def _update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], we
     if inputs:
         b.origin = "optimizer"
         b.apply(
-            optimizer.op,
+            "update",
             *inputs,
+            rule=optimizer.rule,
             slots=len(optimizer.slots),
             weight_decay=optimizer.weight_decay or 0.0,
             **optimizer.attributes,

@@ -96,7 +96,7 @@ class Code:
         """A constant as an Index."""
         return value if isinstance(value, Index) else Index(self, ir.Constant(I64, value))
 
-    def arg(self, position: int) -> Index:
+    def arg(self, position: int | Index) -> Index:
         """Entry `position` of `args`."""
         return Index(self, self.ir.load(self.at(self._args, self.index(position), "int64"), typ=I64))
 

@@ -30,7 +30,7 @@ from engine.codegen.host import host, target_machine
 
 Given = ParamSpec("Given")
 
-SOURCES = ("", "codegen", "kernels", "lowering", "ops", "runtime")
+SOURCES = ("", "codegen", "kernels", "lowering", "ops", "optimizers", "runtime")
 """Folders of the engine whose files decide what a kernel's IR is."""
 
 _loaded: dict[str, int] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import llvmlite.ir as ir
 
-from engine.codegen.builder import I32, Code
+from engine.codegen.builder import F64, I1, I32, I64, Code, Index
 
 LOG2_HIGH, LOG2_LOW = 0.693359375, -2.12194440e-4
 """ln 2 in two parts, the first with trailing zeros (Cody and Waite)."""
@@ -211,3 +211,29 @@ class ScalarMath:
         t = 1.0 / (1.0 + 0.3275911 * size)
         large = 1.0 - self.polynomial(ERF_TAIL, t) * t * self.exp(-square)
         return self.where(size < 1.0, small, self.where(x < 0.0, -large, large))
+
+
+class DoubleMath(ScalarMath):
+    """The same expressions on single numbers in double precision: what a kernel computes once for all elements."""
+
+    def vector(self, value: Any) -> Vector:
+        """A number, as it is or known now."""
+        return value if isinstance(value, Vector) else Vector(self, ir.Constant(F64, float(value)))
+
+    def sqrt(self, x: Any) -> Vector:
+        """Correctly rounded."""
+        value = self.vector(x).value
+        return Vector(self, self.code.call("llvm.sqrt.f64", F64, [value]))
+
+    def power(self, base: Any, exponent: Any) -> Vector:
+        """`base` to a whole number not below 0, by squaring."""
+        code = self.code
+        rest = code.ir.fptosi(self.vector(exponent).value, I64)
+        zeros = code.call("llvm.ctlz.i64", I64, [rest, ir.Constant(I1, False)])
+        start = [ir.Constant(F64, 1.0), self.vector(base).value, rest]
+        with code.loop(0, code.index(64) - Index(code, zeros), carry=start) as bit:
+            result, square, left = bit.values
+            odd = code.ir.trunc(left, I1)
+            bit.carry = [code.ir.select(odd, code.ir.fmul(result, square), result), code.ir.fmul(square, square),
+                         code.ir.lshr(left, ir.Constant(I64, 1))]
+        return Vector(self, bit.values[0])

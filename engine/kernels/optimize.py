@@ -6,153 +6,77 @@ chunks gives the same bits.
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import prod
 
-import numpy as np
+import llvmlite.ir as ir
 
+from engine.codegen import objects
+from engine.codegen.builder import F32, F64, Code, Index
+from engine.codegen.host import host
+from engine.codegen.scalar import DoubleMath, ScalarMath, Vector
+from engine.expressions import numbers_and_flags, rule
+from engine.kernels import lines
 from engine.kernels import state as run_state
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, longs, real
 from engine.lowering.request import KernelRequest
 
 BLOCK = 4096
-STEP, RECORD, RATES = run_state.STEP, run_state.RECORD, run_state.RATES
-HEADER = 8
-"""Arguments before the segments: state, four numbers, two flags, and the number of segments."""
+STATE, SEGMENTS, DECAY, NUMBERS = range(4)
+SEGMENT = 4
+"""Fields of a segment in front of its slots: first chunk, elements, weights, gradient."""
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
-    """Segments are (first chunk, elements, weights, gradient, up to three slots) of each variable."""
+    """One segment for each variable; options that are numbers are arguments, the others are built in."""
     attrs = dict(request.attrs)
-    group = attrs["group"]
+    name, slots, decay = attrs.pop("rule"), attrs.pop("slots"), attrs.pop("weight_decay", 0.0)
+    numbers, flags = numbers_and_flags(attrs)
     state, *rest = reads
-    variables = [rest[start: start + group] for start in range(0, len(rest), group)]
-    header: list[int | float] = [state.address, attrs.get("weight_decay", 0.0)]
-    if request.function == "sgd":
-        entry = sgd
-        header += [attrs.get("momentum", 0.0), 0.0, 0.0, int(attrs.get("nesterov", False)), group - 2]
-    elif request.function == "rmsprop":
-        entry = rmsprop
-        header += [
-            attrs.get("rho", 0.9),
-            attrs.get("momentum", 0.0),
-            attrs.get("epsilon", 1e-7),
-            int(attrs.get("centered", False)),
-            group - 2,
-        ]
-    else:
-        entry = adam
-        header += [attrs.get("beta_1", 0.9), attrs.get("beta_2", 0.999), attrs.get("epsilon", 1e-7), 0, group - 2]
-    args: list[int | float] = [*header, len(variables)]
+    segments: list[int] = []
     chunk = 0
-    for weights, gradient, *slots in variables:
-        size = prod(weights.shape)
-        args += [
-            chunk,
-            size,
-            weights.address,
-            gradient.address,
-            *(slot.address for slot in slots),
-            *(0,) * (3 - len(slots)),
-        ]
+    for start in range(0, len(rest), 2 + slots):
+        size = prod(rest[start].shape)
+        segments += [chunk, size, *(buffer.address for buffer in rest[start:start + 2 + slots])]
         chunk += -(-size // BLOCK)
-    return [call(entry.address, args, chunk, request.function)]
+    args = [state.address, len(rest) // (2 + slots), float(decay), *numbers.values(), *segments]
+    return [call(update(name, tuple(numbers), tuple(flags.items()), slots), args, chunk, name)]
 
 
-@compute_kernel
-def sgd(args, begin, end):  # type: ignore[no-untyped-def]
-    """Numbers: weight decay, momentum; flag: Nesterov."""
-    state = longs(args[0], (16,))
-    rate = floats(state[RATES], (1,))[state[RECORD]]
-    keep, momentum = np.float32(np.float32(1.0) - rate * np.float32(real(args[1]))), np.float32(real(args[2]))
-    nesterov, slots, segments = args[5], args[6], args[7]
-    for segment in range(segments):
-        base = HEADER + 7 * segment
-        first, size = args[base], args[base + 1]
-        low, high = max(0, begin - first) * BLOCK, min((end - first) * BLOCK, size)
-        if high <= low:
-            continue
-        count = high - low
-        w, g = floats(args[base + 2] + 4 * low, (count,)), floats(args[base + 3] + 4 * low, (count,))
-        if slots == 0:
-            for index in range(w.size):
-                w[index] = w[index] * keep - rate * g[index]
-            continue
-        v = floats(args[base + 4] + 4 * low, (count,))
-        if nesterov == 1:
-            for index in range(w.size):
-                v[index] = momentum * v[index] - rate * g[index]
-                w[index] = w[index] * keep + momentum * v[index] - rate * g[index]
-        else:
-            for index in range(w.size):
-                v[index] = momentum * v[index] - rate * g[index]
-                w[index] = w[index] * keep + v[index]
+@objects.compiled
+def update(name: str, options: tuple[str, ...], flags: tuple[tuple[str, object], ...], slots: int) -> str:
+    """The kernel's LLVM IR. args: state, segments, weight decay, the options' numbers, then the segments."""
+    code = Code("update", host().lanes)
+    m, found = ScalarMath(code), rule(name)
+    decay, *numbers = _numbers(code, name, options)
+    keep = m.vector(1.0) - decay
+    with code.loop(0, code.arg(SEGMENTS)) as segment:
+        base = segment.index * (SEGMENT + slots) + (NUMBERS + len(options))
+        first, size = code.arg(base), code.arg(base + 1)
+        low = (code.begin - first).maximum(0) * BLOCK
+        high = ((code.end - first) * BLOCK).minimum(size)
+        with code.when(low.compare("<", high)):
+            weights, gradient, *kept = (code.at(code.address(code.arg(base + 2 + place)), low)
+                                        for place in range(2 + slots))
+
+            def step(column: Index, mask: ir.Value | None) -> None:
+                values = [Vector(m, code.load(code.at(pointer, column), mask=mask))
+                          for pointer in (weights, gradient, *kept)]
+                made = found.update(m, numbers, values[0] * keep, *values[1:], **dict(flags))
+                for value, pointer in zip(made, (weights, *kept), strict=True):
+                    code.store(m.vector(value).value, code.at(pointer, column), mask=mask)
+
+            lines.vectors(code, high - low, step)
+    return code.finish()
 
 
-@compute_kernel
-def rmsprop(args, begin, end):  # type: ignore[no-untyped-def]
-    """Numbers: weight decay, rho, momentum, epsilon; flag: centered."""
-    state = longs(args[0], (16,))
-    rate = floats(state[RATES], (1,))[state[RECORD]]
-    keep = np.float32(np.float32(1.0) - rate * np.float32(real(args[1])))
-    rho, momentum, epsilon = np.float32(real(args[2])), np.float32(real(args[3])), np.float32(real(args[4]))
-    centered, slots, segments, one = args[5], args[6], args[7], np.float32(1.0)
-    for segment in range(segments):
-        base = HEADER + 7 * segment
-        first, size = args[base], args[base + 1]
-        low, high = max(0, begin - first) * BLOCK, min((end - first) * BLOCK, size)
-        if high <= low:
-            continue
-        count = high - low
-        w, g = floats(args[base + 2] + 4 * low, (count,)), floats(args[base + 3] + 4 * low, (count,))
-        square = floats(args[base + 4] + 4 * low, (count,))
-        mean = floats(args[base + 5] + 4 * low, (count,))
-        velocity = floats(args[base + 5 + centered] + 4 * low, (count,))
-        moving = slots > 1 + centered
-        for index in range(w.size):
-            gradient = g[index]
-            square[index] = rho * square[index] + (one - rho) * gradient * gradient
-            denominator = square[index] + epsilon
-            if centered == 1:
-                mean[index] = rho * mean[index] + (one - rho) * gradient
-                variance = square[index] - mean[index] * mean[index]
-                denominator = (np.float32(0.0) if variance < 0 else variance) + epsilon
-            change = rate * gradient / np.float32(sqrt(denominator))
-            if moving:
-                velocity[index] = momentum * velocity[index] + change
-                change = velocity[index]
-            w[index] = w[index] * keep - change
-
-
-@compute_kernel
-def adam(args, begin, end):  # type: ignore[no-untyped-def]
-    """Numbers: weight decay, beta 1, beta 2, epsilon."""
-    state = longs(args[0], (16,))
-    rate = floats(state[RATES], (1,))[state[RECORD]]
-    keep = np.float32(np.float32(1.0) - rate * np.float32(real(args[1])))
-    beta_1, beta_2 = real(args[2]), real(args[3])
-    step = np.float64(state[STEP] + 1)
-    corrected = np.float32(np.float64(rate) * sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step))
-    new_1, new_2, epsilon = np.float32(1.0 - beta_1), np.float32(1.0 - beta_2), np.float32(real(args[4]))
-    slots, segments = args[6], args[7]
-    for segment in range(segments):
-        base = HEADER + 7 * segment
-        first, size = args[base], args[base + 1]
-        low, high = max(0, begin - first) * BLOCK, min((end - first) * BLOCK, size)
-        if high <= low:
-            continue
-        count = high - low
-        w, g = floats(args[base + 2] + 4 * low, (count,)), floats(args[base + 3] + 4 * low, (count,))
-        m, v = floats(args[base + 4] + 4 * low, (count,)), floats(args[base + 5] + 4 * low, (count,))
-        if slots == 3:
-            largest = floats(args[base + 6] + 4 * low, (count,))
-            for index in range(w.size):
-                m[index] += (g[index] - m[index]) * new_1
-                v[index] += (g[index] * g[index] - v[index]) * new_2
-                largest[index] = max(largest[index], v[index])
-                w[index] = w[index] * keep - corrected * m[index] / (np.float32(sqrt(largest[index])) + epsilon)
-            continue
-        for index in range(w.size):
-            m[index] += (g[index] - m[index]) * new_1
-            v[index] += (g[index] * g[index] - v[index]) * new_2
-            w[index] = w[index] * keep - corrected * m[index] / (np.float32(sqrt(v[index])) + epsilon)
+def _numbers(code: Code, name: str, options: tuple[str, ...]) -> list[Vector]:
+    """rate * weight decay, then what the rule says is the same for all elements, in every lane."""
+    wide, m = DoubleMath(code), ScalarMath(code)
+    state = code.pointer(STATE)
+    rates = code.address(code.entry(state, run_state.RATES))
+    rate = code.load_scalar(code.at(rates, code.entry(state, run_state.RECORD)))
+    step = Vector(wide, code.ir.sitofp((code.entry(state, run_state.STEP) + 1).value, F64))
+    given = {option: Vector(wide, code.real(NUMBERS + place)) for place, option in enumerate(options)}
+    exact = Vector(wide, code.ir.fpext(rate, F64))
+    found = [exact * Vector(wide, code.real(DECAY)), *rule(name).numbers(wide, exact, step, **given)]
+    return [Vector(m, code.splat(code.ir.fptrunc(wide.vector(number).value, F32))) for number in found]

@@ -16,6 +16,7 @@ abs = np.abs
 tanh = np.tanh
 maximum = np.maximum
 minimum = np.minimum
+power = np.power
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 

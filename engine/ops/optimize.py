@@ -1,30 +1,36 @@
-"""One flat optimizer node for all trainable variables.
+"""One flat node that updates all variables by a rule.
 
 Its inputs are for each variable the weights, the gradient and the slots, then the state, where the step's learning rate
-and the number of steps done stand. Formulas as Keras 3; weight decay is decoupled (Loshchilov and Hutter, 2019):
-w -= learning_rate * weight_decay * w, before the update.
+and the number of steps done stand. The rules are Keras 3's and stand in `engine/optimizers/`; weight decay is decoupled
+(Loshchilov and Hutter, 2019): w -= learning_rate * weight_decay * w, before the update.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from engine.expressions import numbers_and_flags, rule
 from engine.graph.ir import Node, Value
 from engine.lowering.request import KernelRequest
+from engine.ops import numpy_math
 from engine.ops.base import Op, op
 from engine.types import Type, size
 
+OPERATIONS = 12
+"""Counted for an element, about what Adam takes."""
 
+
+@op("update")
 class Update(Op):
-    """`update` changes one variable and its slots in place: the reference of the compute kernel."""
+    """`rule` names an optimizer's; a variable has so many `slots`. The other attributes are the rule's own."""
 
     effect = True
     stateful = True
-    cost: ClassVar[int]
 
-    def infer(self, *types: Type, slots: int, **attrs: Any) -> tuple[Type, ...]:
+    def infer(self, *types: Type, rule: str, slots: int, **attrs: Any) -> tuple[Type, ...]:
         return ()
 
     def written(self, node: Node) -> tuple[Value, ...]:
@@ -32,116 +38,17 @@ class Update(Op):
         return tuple(value for index, value in enumerate(node.inputs[:-1]) if index % group != 1)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        attrs = dict(node.attrs)
-        group = 2 + attrs.pop("slots")
         *rest, state = node.inputs
-        return [KernelRequest("optimize", self.name, (state, *rest), self.written(node), {**attrs, "group": group})]
+        return [KernelRequest("optimize", "update", (state, *rest), self.written(node), node.attrs)]
 
     def flops(self, node: Node) -> int:
-        return self.cost * sum(size(value.shape, 1) for value in node.inputs[1:-1:2 + node.attrs["slots"]])
-
-    def update(
-        self, rate: float, step: int, weights: np.ndarray, gradient: np.ndarray, *slots: np.ndarray, **attrs: Any
-    ) -> None:
-        """`step` counts from 1."""
-        raise NotImplementedError
+        return OPERATIONS * sum(size(value.shape, 1) for value in node.inputs[:-1:2 + node.attrs["slots"]])
 
 
-@op("sgd")
-class SGD(Update):
-    """v = momentum v - rate g; w += v, or momentum v - rate g with Nesterov's. Without momentum there is no slot."""
-
-    cost = 4
-
-    def update(
-        self,
-        rate: float,
-        step: int,
-        weights: np.ndarray,
-        gradient: np.ndarray,
-        *slots: np.ndarray,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        **_: Any,
-    ) -> None:
-        weights -= rate * weight_decay * weights
-        if not slots:
-            weights -= rate * gradient
-            return
-        (velocity,) = slots
-        velocity[...] = momentum * velocity - rate * gradient
-        weights += momentum * velocity - rate * gradient if nesterov else velocity
-
-
-@op("rmsprop")
-class RMSprop(Update):
-    """Slots: mean square, then mean gradient if `centered`, then velocity if there is momentum.
-
-    Tieleman and Hinton, 2012. The variance of `centered` is at least 0, whatever rounding makes of it; in Keras it may
-    fall below, and its root is NaN.
-    """
-
-    cost = 8
-
-    def update(
-        self,
-        rate: float,
-        step: int,
-        weights: np.ndarray,
-        gradient: np.ndarray,
-        *slots: np.ndarray,
-        rho: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-7,
-        centered: bool = False,
-        weight_decay: float = 0.0,
-        **_: Any,
-    ) -> None:
-        weights -= rate * weight_decay * weights
-        square, rest = slots[0], list(slots[1:])
-        square[...] = rho * square + (1 - rho) * gradient * gradient
-        denominator = square + epsilon
-        if centered:
-            mean = rest.pop(0)
-            mean[...] = rho * mean + (1 - rho) * gradient
-            denominator = np.maximum(square - mean * mean, 0) + epsilon
-        change = rate * gradient / np.sqrt(denominator)
-        if rest:
-            rest[0][...] = momentum * rest[0] + change
-            change = rest[0]
-        weights -= change
-
-
-@op("adam")
-class Adam(Update):
-    """Adam (Kingma and Ba, 2015); slots m and v, and the largest v with `amsgrad`.
-
-    Its correction of the bias is folded into the rate, as in Keras.
-    """
-
-    cost = 12
-
-    def update(
-        self,
-        rate: float,
-        step: int,
-        weights: np.ndarray,
-        gradient: np.ndarray,
-        *slots: np.ndarray,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float = 0.0,
-        **_: Any,
-    ) -> None:
-        weights -= rate * weight_decay * weights
-        m, v = slots[:2]
-        corrected = rate * np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-        m += (gradient - m) * (1 - beta_1)
-        v += (gradient * gradient - v) * (1 - beta_2)
-        largest = v
-        if len(slots) == 3:
-            np.maximum(slots[2], v, out=slots[2])
-            largest = slots[2]
-        weights -= corrected * m / (np.sqrt(largest) + epsilon)
+def updated(name: str, rate: float, step: int, variable: Sequence[np.ndarray], *, weight_decay: float = 0.0,
+            **options: Any) -> tuple[np.ndarray, ...]:
+    """The reference: weights and slots afterwards, of (weights, gradient, slots …). `step` counts from 1."""
+    numbers, flags = numbers_and_flags(options)
+    weights, gradient, *slots = variable
+    found = rule(name).numbers(numpy_math, rate, step, **numbers)
+    return rule(name).update(numpy_math, found, weights * (1 - rate * weight_decay), gradient, *slots, **flags)

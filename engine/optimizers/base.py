@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from engine.expressions import RULES, Rule
 from engine.options import Mismatch, number, only, option, optional, text
 from engine.schedules import Schedule, learning_rate
 
@@ -21,8 +22,8 @@ _positive = optional(number(above=0))
 class Optimizer(ABC):
     """How gradients change the weights. At most one of `clipnorm`, `clipvalue`, `global_clipnorm` may be given."""
 
-    op: ClassVar[str]
-    """The op of the one node that updates all variables."""
+    rule: ClassVar[str]
+    """The name of how it changes an element: of its functions `numbers` and `update`, see `engine.expressions.Rule`."""
 
     learning_rate: float | Schedule
     weight_decay: float | None = option(optional(number(minimum=0)), default=None,
@@ -37,14 +38,29 @@ class Optimizer(ABC):
     gradient_accumulation_steps: Any = option(only(None, "gradients are not accumulated"), default=None)
     name: str | None = option(optional(text()), default=None)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "update" in vars(cls):
+            RULES[cls.rule] = Rule(cls.numbers, cls.update)
+
+    @staticmethod
+    @abstractmethod
+    def numbers(m: Any, rate: Any, step: Any, **options: Any) -> tuple[Any, ...]:
+        """What is the same for all elements of a step, in double precision. `step` counts from 1."""
+
+    @staticmethod
+    @abstractmethod
+    def update(m: Any, numbers: Any, w: Any, g: Any, *slots: Any, **flags: Any) -> tuple[Any, ...]:
+        """A weight and its slots afterwards, of the weight (decayed already), its gradient and its slots."""
+
     @property
     def slots(self) -> tuple[str, ...]:
-        """The names of what is kept for each variable, in the order in which the op takes them."""
+        """The names of what is kept for each variable, in the order in which `update` takes them."""
         return ()
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The op's attributes beside the number of slots and the weight decay."""
+        """What `numbers` (floats) and `update` (everything else) take by name."""
         return {}
 
     def check(self, pointer: str) -> None:

@@ -15,11 +15,25 @@ from engine.registry import register
 class SGD(Optimizer):
     """w -= learning_rate * g; with momentum v = momentum * v - learning_rate * g, w += v, or Nesterov's form of it."""
 
-    op = "sgd"
+    rule = "sgd"
 
     learning_rate: float | Schedule = option(learning_rate, default=0.01)
     momentum: float = option(number(minimum=0, maximum=1), default=0.0)
     nesterov: bool = option(boolean, default=False)
+
+    @staticmethod
+    def numbers(m: Any, rate: Any, step: Any, *, momentum: Any = 0.0, **_: Any) -> tuple[Any, ...]:
+        """The rate and the momentum."""
+        return rate, momentum
+
+    @staticmethod
+    def update(m: Any, numbers: Any, w: Any, g: Any, *slots: Any, nesterov: bool = False, **_: Any) -> tuple[Any, ...]:
+        """Without momentum there is no slot."""
+        rate, momentum = numbers
+        if not slots:
+            return (w - rate * g,)
+        velocity = momentum * slots[0] - rate * g
+        return w + momentum * velocity - rate * g if nesterov else w + velocity, velocity
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from engine.graph.interpret import closed
 from engine.graph.ir import Node, Value
 from engine.kernels import state as run_state
 from engine.lowering.plan import compile_plan
+from engine.ops.optimize import updated
 from engine.options import entry, parse
 from engine.programs import Pipeline, Program, train_program
 from engine.runtime.session import Session, aligned
@@ -21,7 +22,6 @@ from engine.runtime.threads import Workers
 
 Arrays = dict[str, np.ndarray]
 RATE = 0.05
-UPDATES = ("sgd", "rmsprop", "adam")
 
 
 @dataclass
@@ -84,12 +84,15 @@ def by_reference(made: Program, tables: Mapping[str, np.ndarray], rows: np.ndarr
         arrays = [read(value) for value in node.inputs if value.role != "state"]
         if node.op.name == "record":
             record[node.attrs["offset"]: node.attrs["offset"] + arrays[0].size] = arrays[0].ravel()
-        elif node.op.name in UPDATES:
+        elif node.op.name == "update":
             gradients = {name: arrays[index].copy() for name, index in _gradients(node).items()}
-            group = 2 + node.attrs["slots"]
+            attrs = dict(node.attrs)
+            rule, group = attrs.pop("rule"), 2 + attrs.pop("slots")
             for start in range(0, len(arrays), group):
-                node.op.update(float(np.float32(RATE)), step + 1, *arrays[start: start + group],  # type: ignore[attr-defined]
-                               **node.attrs)
+                weights, _, *slots = arrays[start: start + group]
+                after = updated(rule, float(np.float32(RATE)), step + 1, arrays[start: start + group], **attrs)
+                for array, new in zip((weights, *slots), after, strict=True):
+                    array[...] = new
         else:
             more: dict[str, Any] = {"state": (seed, step)} if node.op.name == "dropout" else {}
             given = [*arrays, rows] if node.op.name == "gather" else arrays
@@ -109,7 +112,7 @@ def by_plan(made: Program, tables: Mapping[str, np.ndarray], rows: np.ndarray, p
             seed: int, threads: int = 1, batch: int | None = None, fetch: bool = False) -> Stepped:
     """By the compiled plan, made for `batch` examples. With `fetch`, the gradients are outputs of the plan too."""
     graph = made.graph
-    update = next(node for node in graph.nodes if node.op.name in UPDATES)
+    update = next(node for node in graph.nodes if node.op.name == "update")
     wanted = {name: update.inputs[index] for name, index in _gradients(update).items()} if fetch else {}
     plan = compile_plan(replace(graph, outputs={**graph.outputs, **wanted}), batch or len(rows))
     store = {name: aligned(array.shape, "float32") for name, array in parameters.items()}

@@ -10,7 +10,7 @@ import pytest
 from engine.graph.ir import GraphBuilder
 from engine.kernels import state as run_state
 from engine.lowering.plan import Plan, compile_plan
-from engine.ops.base import find
+from engine.ops.optimize import updated
 from engine.optimizers.base import Optimizer
 from engine.options import entry, parse
 from engine.runtime.session import Session, aligned
@@ -33,8 +33,8 @@ def planned(optimizer: Optimizer, sizes: tuple[int, ...]) -> Plan:
     b = GraphBuilder("update")
     inputs = [b.parameter(f"{kind}{index}", Type((size,))) for index, size in enumerate(sizes)
               for kind in ("w", "g", *optimizer.slots)]
-    b.apply(optimizer.op, *inputs, slots=len(optimizer.slots), weight_decay=optimizer.weight_decay or 0.0,
-            **optimizer.attributes)
+    b.apply("update", *inputs, rule=optimizer.rule, slots=len(optimizer.slots),
+            weight_decay=optimizer.weight_decay or 0.0, **optimizer.attributes)
     return compile_plan(b.finish(), 1)
 
 
@@ -68,11 +68,12 @@ def test_several_steps_of_many_variables(options: dict[str, Any], decay: float |
     given = options if decay is None else {**options, "weight_decay": decay}
     optimizer: Optimizer = parse(entry("optimizer"), given, "")
     exact = {name: array.astype("float64") for name, array in initial(optimizer, SIZES).items()}
-    update = find(optimizer.op).update  # type: ignore[attr-defined]
     for step, rate in enumerate(RATES, start=1):
         for index in range(len(SIZES)):
-            arrays = (exact[f"{kind}{index}"] for kind in ("w", "g", *optimizer.slots))
-            update(float(rate), step, *arrays, weight_decay=optimizer.weight_decay or 0.0, **optimizer.attributes)
+            arrays = [exact[f"{kind}{index}"] for kind in ("w", "g", *optimizer.slots)]
+            made = updated(optimizer.rule, float(rate), step, arrays, weight_decay=optimizer.weight_decay or 0.0,
+                           **optimizer.attributes)
+            exact |= zip((f"{kind}{index}" for kind in ("w", *optimizer.slots)), made, strict=True)
     found = run(optimizer, initial(optimizer, SIZES), SIZES)
     for name, wanted in exact.items():
         np.testing.assert_allclose(found[name], wanted, rtol=2e-5, atol=2e-6, err_msg=name)

@@ -10,7 +10,7 @@ from engine.ops.base import find
 from tests.engine.lowered import WHOLE, Division, lowered, same_bits
 from tests.engine.ops.checks import check_sample, sampled
 
-IN_TESTS_OF_THEIR_OWN = {"gather", "record", "assign", "sgd", "rmsprop", "adam"}
+IN_TESTS_OF_THEIR_OWN = {"gather", "record", "assign", "update"}
 """Ops that read tables or write parameters: `test_effects.py`."""
 
 

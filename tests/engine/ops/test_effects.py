@@ -14,6 +14,7 @@ from engine.kernels import state as run_state
 from engine.kernels.call import Buffer
 from engine.lowering.request import KernelRequest
 from engine.ops.base import find
+from engine.ops.optimize import updated
 from engine.types import Batch, Type
 from tests.engine.lowered import DIVISIONS, lowered, perform, same_for_any_threads, state_array
 
@@ -49,13 +50,13 @@ def test_one_update_of_many_variables(op, slots, attrs, weight_decay):
     rates = np.array([9.0, 0.01], "float32")
     state = state_array(step=6, rates=rates)
     state[run_state.RECORD] = 1
-    attrs = {**attrs, "slots": slots, "weight_decay": weight_decay}
-    results = same_for_any_threads(lowered(op, arrays, attrs, state=state), arrays)
-    update = find(op).update  # type: ignore[attr-defined]
+    attrs = {**attrs, "weight_decay": weight_decay}
+    node = lowered("update", arrays, {**attrs, "rule": op, "slots": slots}, state=state)
+    results = same_for_any_threads(node, arrays)
     for start in range(0, len(arrays), 2 + slots):
-        weights, gradient, *kept = (array.astype("float64") for array in arrays[start : start + 2 + slots])
-        update(float(rates[1]), 7, weights, gradient, *kept, **attrs)
-        for received, wanted in zip(results[start : start + 2 + slots], (weights, gradient, *kept), strict=True):
+        variable = [array.astype("float64") for array in arrays[start : start + 2 + slots]]
+        weights, *kept = updated(op, float(rates[1]), 7, variable, **attrs)
+        for received, wanted in zip(results[start : start + 2 + slots], (weights, variable[1], *kept), strict=True):
             np.testing.assert_allclose(received, wanted, rtol=1e-5, atol=2e-6)
 
 
