@@ -204,21 +204,24 @@ def _register_tile(code: Code, rows: int, vectors: int, masked: bool, biased: bo
 
 
 def accumulate(code: Code, start: Sequence[ir.Value], a: ir.Value, b: ir.Value, row_a: Index,
-               loops: Sequence[tuple[Index, Index, Index]], masks: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+               loops: Sequence[tuple[Index, Index, Index]], masks: Sequence[ir.Value | None],
+               vector_b: int = 0) -> Sequence[ir.Value]:
     """The micro-kernel: accumulators, a row of as many as there are `masks` behind the other, after
 
         for every round of the loops: accumulators += A[rows] (broadcast) * B[columns]
 
-    from addresses `a` and `b`; a loop is its rounds and its strides in A and B, the outermost first.
+    from addresses `a` and `b`; a loop is its rounds and its strides in A and B, the outermost first. Vectors of B's
+    columns lie `vector_b` apart, by default side by side.
     """
     (count, step_a, step_b), *inner = loops
     with code.loop(0, count, carry=start) as loop:
         a_line, b_line = code.at(a, loop.index * step_a), code.at(b, loop.index * step_b)
         if inner:
-            loop.carry = accumulate(code, loop.values, a_line, b_line, row_a, inner, masks)
+            loop.carry = accumulate(code, loop.values, a_line, b_line, row_a, inner, masks, vector_b)
         else:
             vectors = len(masks)
-            operand = [code.load(code.at(b_line, place * code.lanes), mask=mask) for place, mask in enumerate(masks)]
+            apart = vector_b or code.lanes
+            operand = [code.load(code.at(b_line, place * apart), mask=mask) for place, mask in enumerate(masks)]
             updated: list[ir.Value] = []
             for row in range(len(start) // vectors):
                 broadcast = code.splat(code.load_scalar(code.at(a_line, row_a * row)))

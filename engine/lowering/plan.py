@@ -8,6 +8,8 @@ from engine.graph.ir import Graph, Node, Value
 from engine.graph.text import names
 from engine.lowering.memory import Allocation, plan_memory
 from engine.lowering.request import KernelRequest
+from engine.lowering.select import Numerics
+from engine.passes.algorithm import choose_algorithms
 from engine.passes.pipeline import PASSES, Pass, optimise
 
 
@@ -20,6 +22,7 @@ class Plan:
     allocation: Allocation
     batch: int
     """The largest batch it can take."""
+    numerics: Numerics = "winograd4"
 
     def report(self) -> str:
         """A line a request, then the memory report."""
@@ -32,14 +35,16 @@ class Plan:
         lines = [f"{index:4d} {request.family}.{request.function}({', '.join(map(show, request.reads))}) -> "
                  f"{', '.join(map(show, request.writes))}  # {node.origin}"
                  for index, (request, node) in enumerate(self.requests)]
-        return "\n".join([*lines, self.allocation.report()])
+        return "\n".join([f"numerics {self.numerics}", *lines, self.allocation.report()])
 
 
-def compile_plan(graph: Graph, batch: int, *, passes: tuple[Pass, ...] = PASSES, keep: bool = False) -> Plan:
+def compile_plan(graph: Graph, batch: int, *, passes: tuple[Pass, ...] = PASSES, keep: bool = False,
+                 numerics: Numerics = "winograd4") -> Plan:
     """Optimise, lower and plan the memory for batches of up to `batch` examples.
 
-    With `keep`, for looking at every value: no passes, and no two values share memory.
+    `numerics` is the schedule's only part that may change results. With `keep`, for looking at every value: no passes,
+    and no two values share memory.
     """
-    graph = optimise(graph, () if keep else passes)
+    graph = choose_algorithms(optimise(graph, () if keep else passes), numerics)
     requests = tuple((request, node) for node in graph.nodes for request in node.op.lower(node))
-    return Plan(graph, requests, plan_memory(graph, requests, batch, keep=keep), batch)
+    return Plan(graph, requests, plan_memory(graph, requests, batch, keep=keep), batch, numerics)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
+from engine.lowering.chunks import PARTS
 from engine.lowering.request import KernelRequest, scratch
+from engine.lowering.winograd import SLOTS, slot_floats
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.matmul import finish
 from engine.types import Shape, Type, known, size
@@ -73,6 +75,9 @@ def _samples(*, backward: str = "") -> tuple[Sample, ...]:
         ((1, 5, 5, 2), (1, 1, 2, 3), {"strides": (2, 2)}),
         ((19, 7, 7, 17), (3, 3, 17, 18), {}), ((2, 5, 6, 1), (3, 3, 1, 1), {}),
         ((3, 4, 4, 8), (5, 5, 8, 16), {"padding": ((2, 2), (2, 2))}),
+        ((3, 9, 6, 16), (3, 3, 16, 48), {"padding": ((1, 1), (2, 0)), "winograd": 2}),
+        ((11, 7, 13, 48), (3, 3, 48, 16), {"winograd": 4}), ((2, 9, 4, 32), (3, 3, 32, 32), {"winograd": 2}),
+        ((3, 8, 9, 16), (3, 3, 16, 32), {"padding": ((1, 1), (1, 1)), "winograd": 4}),
     ]
     for x, kernel, settings in cases:
         strides, dilation = settings.get("strides", (1, 1)), settings.get("dilation", (1, 1))
@@ -95,6 +100,8 @@ class Conv2D(Op):
     samples = (
         *_samples(),
         Sample(((2, 5, 6, 3), (3, 3, 3, 20), (20,)), {"epilogue": (("relu", (0,), ()),)}, differentiable=()),
+        Sample(((2, 5, 6, 16), (3, 3, 16, 16), (16,)), {"winograd": 4, "epilogue": (("relu", (0,), ()),)},
+               differentiable=()),
     )
 
     def infer(
@@ -105,6 +112,7 @@ class Conv2D(Op):
         dilation: Pair = (1, 1),
         groups: int = 1,
         epilogue: Any = (),
+        winograd: int = 0,
     ) -> tuple[Type, ...]:
         x, kernel = types[:2]
         expect_rank(x, 4, "(batch, height, width, channels)")
@@ -123,7 +131,7 @@ class Conv2D(Op):
                 b.op("conv2d_backward_kernel", x, g, kernel=tuple(kernel.shape[:2]), **node.attrs))
 
     def reference(self, *arrays: np.ndarray, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
-                  groups: int = 1, epilogue: Any = ()) -> tuple[np.ndarray, ...]:
+                  groups: int = 1, epilogue: Any = (), winograd: int = 0) -> tuple[np.ndarray, ...]:
         x, kernel = padded(arrays[0], padding), arrays[1]
         outputs = tuple(output_size(x.shape[1 + d], kernel.shape[d], strides[d], dilation[d], (0, 0)) for d in (0, 1))
         y = np.zeros((x.shape[0], *outputs, kernel.shape[3]), x.dtype)
@@ -137,11 +145,25 @@ class Conv2D(Op):
 
     def lower(self, node: Node) -> list[KernelRequest]:
         attrs = dict(node.attrs)
+        if node.attrs.get("winograd"):
+            x, kernel, *bias = node.inputs
+            return filtering(node, x, kernel, bias, attrs.get("padding", NONE))
         requests, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
         return [*requests, KernelRequest("contract", "conv2d", (x, *node.inputs[1:]), node.outputs, _complete(attrs))]
 
     def flops(self, node: Node) -> int:
         return 2 * size((*node.inputs[1].shape[:3], *node.outputs[0].shape), 1)
+
+
+def filtering(node: Node, x: Value, kernel: Value, bias: Sequence[Value], padding: Padding) -> list[KernelRequest]:
+    """Winograd's algorithm: the kernel transformed, then the convolution of x by it."""
+    tile = node.attrs["winograd"]
+    _, _, channels, filters = known(kernel.shape)
+    transformed = scratch(((tile + 2) ** 2, channels, filters))
+    spare = scratch((SLOTS, slot_floats(tile, channels, filters)))
+    attrs = {"tile": tile, "padding": padding, "epilogue": node.attrs.get("epilogue", ())}
+    return [KernelRequest("winograd", "kernel", (kernel,), (transformed,), {"tile": tile}),
+            KernelRequest("winograd", "conv2d", (x, transformed, *bias), (*node.outputs, spare), attrs)]
 
 
 def _complete(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -155,12 +177,12 @@ class Conv2DBackwardData(Op):
     samples = _samples(backward="data")
 
     def infer(self, *types: Type, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
-              groups: int = 1) -> tuple[Type, ...]:
+              groups: int = 1, winograd: int = 0) -> tuple[Type, ...]:
         g, kernel = types
         return (Type((g.shape[0], *size, known(kernel.shape)[2] * groups), g.dtype),)
 
     def reference(self, *arrays: np.ndarray, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
-                  dilation: Pair = (1, 1), groups: int = 1) -> tuple[np.ndarray, ...]:
+                  dilation: Pair = (1, 1), groups: int = 1, winograd: int = 0) -> tuple[np.ndarray, ...]:
         g, kernel = arrays
         (top, bottom), (left, right) = padding
         cg, out = kernel.shape[2], kernel.shape[3] // groups
@@ -175,17 +197,21 @@ class Conv2DBackwardData(Op):
         g, kernel = node.inputs
         attrs = _complete(dict(node.attrs))
         padding, sizes = attrs.pop("padding", NONE), attrs.pop("size")
+        kh, kw, cg, out = kernel.shape
+        turned = scratch((kh, kw, out, cg))
+        turn = KernelRequest("memory", "transpose", (kernel,), (turned,), {"permutation": (0, 1, 3, 2), "flip": (0, 1)})
+        if node.attrs.get("winograd"):
+            around = [(kernel_size - 1 - pads[0], 0) for kernel_size, pads in zip((kh, kw), padding, strict=True)]
+            return [turn, *filtering(node, g, turned, [], (around[0], around[1]))]
         before = (padding[0][0], padding[1][0])
         halos = tuple(
             halo(sizes[d], kernel.shape[d], attrs["strides"][d], attrs["dilation"][d], before[d], g.shape[1 + d])
             for d in (0, 1)
         )
-        kh, kw, cg, out = kernel.shape
-        turned = scratch((kh, kw, out, cg))
         requests, surrounded = pad_request(g, halos)  # type: ignore[arg-type]
         return [
             *requests,
-            KernelRequest("memory", "transpose", (kernel,), (turned,), {"permutation": (0, 1, 3, 2), "flip": (0, 1)}),
+            turn,
             KernelRequest(
                 "contract",
                 "conv2d_backward_data",
@@ -213,12 +239,13 @@ class Conv2DBackwardKernel(Op):
         padding: Padding = NONE,
         dilation: Pair = (1, 1),
         groups: int = 1,
+        winograd: int = 0,
     ) -> tuple[Type, ...]:
         x, g = types
         return (Type((*kernel, known(x.shape[1:])[2] // groups, g.shape[3]), g.dtype),)
 
     def reference(self, *arrays: np.ndarray, kernel: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
-                  dilation: Pair = (1, 1), groups: int = 1) -> tuple[np.ndarray, ...]:
+                  dilation: Pair = (1, 1), groups: int = 1, winograd: int = 0) -> tuple[np.ndarray, ...]:
         x, g = padded(arrays[0], padding), arrays[1]
         cg, out = x.shape[3] // groups, g.shape[3] // groups
         dk = np.zeros((*kernel, cg, g.shape[3]), g.dtype)
@@ -233,9 +260,16 @@ class Conv2DBackwardKernel(Op):
     def lower(self, node: Node) -> list[KernelRequest]:
         x, g = node.inputs
         attrs = _complete(dict(node.attrs))
-        requests, x = pad_request(x, attrs.pop("padding", NONE))
+        padding = attrs.pop("padding", NONE)
+        partial = scratch((PARTS, *node.outputs[0].shape))
+        if tile := node.attrs.get("winograd"):
+            _, _, channels, filters = known(node.outputs[0].shape)
+            spare = (partial, scratch((PARTS, (tile + 2) ** 2, channels, filters)),
+                     scratch((PARTS, slot_floats(tile, channels, filters))))
+            return [KernelRequest("winograd", "conv2d_backward_kernel", (x, g), (*node.outputs, *spare),
+                                  {"tile": tile, "padding": padding})]
+        requests, x = pad_request(x, padding)
         del attrs["kernel"]
-        partial = scratch((8, *node.outputs[0].shape))
         return [*requests, KernelRequest("contract", "conv2d_backward_kernel", (x, g), (*node.outputs, partial), attrs)]
 
     def flops(self, node: Node) -> int:

@@ -76,6 +76,7 @@ def test_the_report_is_stable():
     x = b.input("x", Type((Batch(), 16)))
     y = b.op("softmax", b.op("softmax", b.op("softmax", x)))
     assert compile_plan(b.finish(y=y), 4).report() == "\n".join([
+        "numerics winograd4",
         "   0 softmax.forward(x) -> %0@0  # ", "   1 softmax.forward(%0@0) -> %1@256  # ",
         "   2 softmax.forward(%1@256) -> %2@0  # ",
         "    0 – 1                0 + 256         ", "    1 – 2              256 + 256         ",
