@@ -207,6 +207,19 @@ def spatial(rank: int, minimum: int = 1) -> Reader:
     return Reader(read, {"anyOf": [dict(item.schema), {"type": "array", "items": dict(item.schema)}]})
 
 
+def axes() -> Reader:
+    """One dimension or a list of them, counted from 0 or from the end; always read as a tuple."""
+    item = integer(minimum=-8, maximum=7)
+    several = sequence(item, 1, 8)
+
+    def read(value: Any, pointer: str) -> tuple[int, ...]:
+        found: tuple[int, ...] = (
+            several(value, pointer) if isinstance(value, (list, tuple)) else (item(value, pointer),))
+        return found
+
+    return Reader(read, {"anyOf": [dict(item.schema), dict(several.schema)]})
+
+
 def collect(item: Reader, values: Sequence[Any], pointer: str) -> tuple[Any, ...]:
     """Read every value of a list and report the faults of all of them together."""
     read: list[Any] = []

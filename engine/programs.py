@@ -128,8 +128,8 @@ def _judged(net: Net, model: Model, training: Training, pipeline: Pipeline) -> t
     offset = 1
     for output, loss in training.losses.items():
         b.origin = f"loss {output}"
-        each = loss.build(b, target, outputs[output])
-        mean = b.op("reduce_mean", each if weight is None else b.op("multiply", each, weight), axes=(0,))
+        mask = net.mask(outputs[output])
+        mean = loss.total(b, target, outputs[output], weight, mask)
         if training.several_outputs:
             fields.append(Field(f"{output}_loss", offset, 1))
             sums.append(b.op("reshape", mean, shape=(1,)))
@@ -139,7 +139,7 @@ def _judged(net: Net, model: Model, training: Training, pipeline: Pipeline) -> t
         total = scaled if total is None else b.op("add", total, scaled)
         for metric in training.metrics.get(output, ()):
             b.origin = f"metric {metric.log_name}"
-            vector = _flat(b, metric.build(b, target, outputs[output], None))
+            vector = _flat(b, metric.build(b, target, outputs[output], None, mask))
             fields.append(Field(training.log_name(output, metric.log_name), offset, vector.shape[0], metric))
             sums.append(vector)
             offset += vector.shape[0]

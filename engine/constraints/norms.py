@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from engine.constraints.base import Constraint
 from engine.graph.ir import GraphBuilder, Value
 from engine.losses.target import EPSILON
 from engine.ops.base import ShapeMismatch
-from engine.options import Mismatch, Reader, integer, number, option, sequence
+from engine.options import Mismatch, axes, number, option
 from engine.registry import register
-
-_axis = integer(minimum=-8, maximum=7)
-_axes = sequence(_axis, 1, 8)
-
-
-def _read_axes(value: Any, pointer: str) -> tuple[int, ...]:
-    """One axis or a list of them."""
-    read: tuple[int, ...] = _axes(value, pointer) if isinstance(value, (list, tuple)) else (_axis(value, pointer),)
-    return read
-
-
-axes = Reader(_read_axes, {"anyOf": [dict(_axis.schema), dict(_axes.schema)]})
 
 
 @register("constraint")
@@ -38,7 +25,7 @@ class NonNeg(Constraint):
 class Norm(Constraint):
     """A constraint of the Euclidean norms over `axis`: for a Dense kernel 0, for a Conv2D kernel [0, 1, 2]."""
 
-    axis: tuple[int, ...] = option(axes, default=(0,), doc="the axes over which norms are taken")
+    axis: tuple[int, ...] = option(axes(), default=(0,), doc="the axes over which norms are taken")
 
     def norms(self, b: GraphBuilder, weight: Value) -> Value:
         """The norms, their axes kept with size 1."""

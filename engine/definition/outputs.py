@@ -39,7 +39,7 @@ def check_loss(model: Model, places: Mapping[str, str], output: str, loss: Loss,
         return False
     shape = model.output_shape(output)
     expected = loss.expected_outputs(target)
-    if shape in expected:
+    if loss.fits(target, shape):
         return True
     because = _classes(target.classes) if target.kind == "classes" else f"a target of shape {_shape(target.shape)}"
     layer = _deciding(model, output)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from engine.graph.ir import GraphBuilder, Value
 from engine.types import Batch
 
@@ -30,11 +32,38 @@ def as_output(b: GraphBuilder, target: Value, output: Value) -> Value:
     return target if target.shape == output.shape else b.op("reshape", target, shape=output.shape)
 
 
+def as_rows(b: GraphBuilder, target: Value, output: Value) -> Value:
+    """Codes, int32 (batch,) or float32 of the output's shape without its last dimension, one-hot in that shape."""
+    if target.dtype == "int32":
+        return as_output(b, target, output)
+    codes = b.op("reshape", target, shape=(*output.shape[:-1], 1))
+    return b.op("equal", codes, b.constant(np.arange(output.shape[-1])))
+
+
+def over_last(b: GraphBuilder, values: Value, op: str = "reduce_mean") -> Value:
+    """The mean (or sum) over the last dimension; a value for each example stays as it is."""
+    if values.type.rank == 1:
+        return values
+    return b.op(op, values, axes=(values.type.rank - 1,))
+
+
 def per_example(b: GraphBuilder, values: Value) -> Value:
     """The mean over all dimensions but the batch: (batch,)."""
     if values.type.rank == 1:
         return values
     return b.op("reduce_mean", values, axes=tuple(range(1, values.type.rank)))
+
+
+def complement(b: GraphBuilder, x: Value) -> Value:
+    """1 - x."""
+    return b.op("scale", x, factor=-1.0, offset=1.0)
+
+
+def normalized(b: GraphBuilder, x: Value, axes: tuple[int, ...]) -> Value:
+    """x / |x| over some dimensions, as keras.ops.normalize: a norm below 1e-7 counts as that."""
+    norm = b.op("sqrt", b.op("maximum", b.op("reduce_sum", b.op("square", x), axes=axes, keepdims=True),
+                             b.constant(1e-14)))
+    return b.op("divide", x, norm)
 
 
 def input_of(b: GraphBuilder, output: Value, op: str) -> Value | None:

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from engine.graph.ir import GraphBuilder, Value
 from engine.losses.target import Target, as_output, label_codes
 from engine.metrics.base import Mean, expect_classes
-from engine.options import integer, number, option
+from engine.options import integer, number, only, option
 from engine.registry import register
+
+
+@register("metric", "Accuracy")
+@dataclass(frozen=True, kw_only=True)
+class Equality(Mean):
+    """The share of outputs that equal their target."""
+
+    default_name = "accuracy"
+
+    def values(self, b: GraphBuilder, target: Value, output: Value) -> Value:
+        return b.op("equal", as_output(b, target, output), output)
 
 
 @register("metric")
@@ -61,6 +72,7 @@ class SparseTopKCategoricalAccuracy(Mean):
     """The share of examples whose true class, given as a code, is among the `k` largest outputs."""
 
     k: int = option(integer(minimum=1), default=5)
+    from_sorted_ids: bool = option(only(False, "outputs are scores"), default=False)
 
     def fault(self, target: Target, output: tuple[int, ...]) -> str | None:
         if target.kind != "classes":

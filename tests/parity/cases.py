@@ -154,9 +154,41 @@ LOSSES: dict[str, Case] = {
     "mean_absolute_error": loss("numbers", "numbers", type="MeanAbsoluteError"),
     "huber": loss("numbers", "numbers", type="Huber"),
     "huber_delta": loss("numbers", "numbers", type="Huber", delta=0.3),
+    "percentage": loss("numbers", "numbers", type="MeanAbsolutePercentageError"),
+    "logarithmic": loss("counts", "several_probabilities", type="MeanSquaredLogarithmicError"),
+    "log_cosh": loss("numbers", "numbers", type="LogCosh"),
+    "poisson": loss("counts", "several_probabilities", type="Poisson"),
+    "cosine": loss("numbers", "numbers", type="CosineSimilarity"),
+    "maps": loss("maps", "maps", type="MeanSquaredError"),
+    "maps_sum": loss("maps", "maps", type="MeanAbsoluteError", reduction="sum"),
+    "mean_with_sample_weight": loss("numbers", "numbers", type="LogCosh", reduction="mean_with_sample_weight"),
+    "hinge": loss("bits", "logit", type="Hinge"),
+    "hinge_signs": loss("signs", "several_logits", type="Hinge"),
+    "hinge_numbers": loss("numbers", "numbers", type="Hinge"),
+    "squared_hinge": loss("several_bits", "several_logits", type="SquaredHinge"),
+    "categorical_hinge": loss("one_hot", "logits", type="CategoricalHinge"),
+    "kl_divergence": loss("distribution", "probabilities", type="KLDivergence"),
+    "binary_focal": loss("several_bits", "several_probabilities", type="BinaryFocalCrossentropy"),
+    "binary_focal_options": loss("several_bits", "several_logits", type="BinaryFocalCrossentropy", from_logits=True,
+                                 apply_class_balancing=True, alpha=0.3, gamma=1.5, label_smoothing=0.1),
+    "categorical_focal": loss("one_hot", "probabilities", type="CategoricalFocalCrossentropy"),
+    "categorical_focal_options": loss("one_hot", "logits", type="CategoricalFocalCrossentropy", from_logits=True,
+                                      alpha=0.5, gamma=3.0, label_smoothing=0.1),
+    "generalized": loss("labels", "probabilities", type="CategoricalGeneralizedCrossEntropy"),
+    "generalized_options": loss("labels", "probabilities", type="CategoricalGeneralizedCrossEntropy", q=0.8),
+    "dice": loss("several_bits", "several_probabilities", type="Dice"),
+    "dice_axis": loss("map_bits", "map_probabilities", type="Dice", axis=[1, 2]),
+    "tversky": loss("several_bits", "several_probabilities", type="Tversky"),
+    "tversky_options": loss("map_bits", "map_probabilities", type="Tversky", alpha=0.3, beta=0.8, axis=-1),
+    "sparse_ignoring": loss("labels", "logits", type="SparseCategoricalCrossentropy", from_logits=True, ignore_class=2),
+    "sparse_sequences": loss("map_codes", "maps", type="SparseCategoricalCrossentropy", from_logits=True),
+    "sparse_sequences_ignoring": loss("map_labels", "maps", type="SparseCategoricalCrossentropy", from_logits=True,
+                                      ignore_class=-1),
+    "categorical_sequences": loss("map_rows", "maps", type="CategoricalCrossentropy", from_logits=True),
 }
 
 EXAMPLES, CLASSES, WIDTH = 6, 5, 3
+MAP = (4, 3)
 
 
 def targets(kind: str, name: str, examples: int = EXAMPLES) -> np.ndarray:
@@ -168,7 +200,20 @@ def targets(kind: str, name: str, examples: int = EXAMPLES) -> np.ndarray:
         "bits": draw_integers(f"{name}/bits", (examples, 1), 2).astype(np.float32),
         "several_bits": draw_integers(f"{name}/several", (examples, WIDTH), 2).astype(np.float32),
         "numbers": draw(f"{name}/true", (examples, WIDTH), -2, 2),
+        "counts": draw_integers(f"{name}/counts", (examples, WIDTH), 6).astype(np.float32),
+        "signs": 2 * draw_integers(f"{name}/signs", (examples, WIDTH), 2).astype(np.float32) - 1,
+        "distribution": _shares(draw(f"{name}/distribution", (examples, CLASSES), 0.01, 1)),
+        "maps": draw(f"{name}/true_maps", (examples, *MAP), -2, 2),
+        "map_bits": draw_integers(f"{name}/map_bits", (examples, *MAP), 2).astype(np.float32),
+        "map_labels": draw_integers(f"{name}/map_labels", (examples, MAP[0]), MAP[1] + 1).astype(np.float32) - 1,
+        "map_codes": draw_integers(f"{name}/map_codes", (examples, MAP[0]), MAP[1]).astype(np.float32),
+        "map_rows": np.eye(MAP[1], dtype=np.float32)[draw_integers(f"{name}/rows", (examples, MAP[0]), MAP[1])],
+        "code": draw_integers(f"{name}/code", (examples, 1), CLASSES).astype(np.float32),
     }[kind]
+
+
+def _shares(drawn: np.ndarray) -> np.ndarray:
+    return (drawn / drawn.sum(-1, keepdims=True)).astype(np.float32)
 
 
 def predictions(kind: str, name: str, examples: int = EXAMPLES) -> np.ndarray:
@@ -184,6 +229,10 @@ def predictions(kind: str, name: str, examples: int = EXAMPLES) -> np.ndarray:
         "several_logits": draw(f"{name}/several_logits", (examples, WIDTH), -4, 4),
         "several_probabilities": draw(f"{name}/several_probabilities", (examples, WIDTH), 0, 1),
         "numbers": draw(f"{name}/predicted", (examples, WIDTH), -2, 2),
+        "maps": draw(f"{name}/maps", (examples, *MAP), -3, 3),
+        "map_probabilities": draw(f"{name}/map_probabilities", (examples, *MAP), 0, 1),
+        "code": draw(f"{name}/codes", (examples, 1), -0.9, CLASSES + 0.5),
+        "rounded": draw_integers(f"{name}/rounded", (examples, WIDTH), 2).astype(np.float32),
     }[kind]
 
 
@@ -223,7 +272,62 @@ METRICS: dict[str, Case] = {
     "mean_squared_error": metric("numbers", "numbers", type="MeanSquaredError"),
     "mean_absolute_error": metric("numbers", "numbers", type="MeanAbsoluteError"),
     "root_mean_squared_error": metric("numbers", "numbers", type="RootMeanSquaredError"),
+    "accuracy": metric("several_bits", "rounded", type="Accuracy"),
+    "percentage": metric("numbers", "numbers", type="MeanAbsolutePercentageError"),
+    "logarithmic": metric("counts", "several_probabilities", type="MeanSquaredLogarithmicError"),
+    "log_cosh": metric("numbers", "numbers", type="LogCoshError"),
+    "poisson": metric("counts", "several_probabilities", type="Poisson"),
+    "kl_divergence": metric("distribution", "probabilities", type="KLDivergence"),
+    "cosine": metric("numbers", "numbers", type="CosineSimilarity"),
+    "hinge": metric("bits", "logit", type="Hinge"),
+    "squared_hinge": metric("signs", "several_logits", type="SquaredHinge"),
+    "categorical_hinge": metric("one_hot", "logits", type="CategoricalHinge"),
+    "binary_crossentropy": metric("bits", "probability", type="BinaryCrossentropy"),
+    "binary_crossentropy_options": metric("bits", "logit", type="BinaryCrossentropy", from_logits=True,
+                                          label_smoothing=0.1),
+    "categorical_crossentropy": metric("one_hot", "probabilities", type="CategoricalCrossentropy"),
+    "categorical_crossentropy_options": metric("one_hot", "logits", type="CategoricalCrossentropy", from_logits=True,
+                                               label_smoothing=0.1),
+    "sparse_crossentropy": metric("labels", "probabilities", type="SparseCategoricalCrossentropy"),
+    "sparse_crossentropy_ignoring": metric("labels", "logits", type="SparseCategoricalCrossentropy", from_logits=True),
+    "mean_of_maps": metric("maps", "maps", type="MeanSquaredError"),
+    "true_positives": metric("bits", "probability", type="TruePositives"),
+    "true_negatives": metric("bits", "probability", type="TrueNegatives", thresholds=0.3),
+    "false_positives": metric("several_bits", "several_probabilities", type="FalsePositives", thresholds=0.6),
+    "false_negatives": metric("several_bits", "several_probabilities", type="FalseNegatives"),
+    "precision_top_k": metric("one_hot", "probabilities", type="Precision", top_k=2),
+    "recall_top_k_of_one_class": metric("one_hot", "probabilities", type="Recall", top_k=3, class_id=1),
+    "precision_of_one_class": metric("several_bits", "several_probabilities", type="Precision", class_id=2),
+    "auc_gain": metric("bits", "probability", type="AUC", curve="PRGAIN"),
+    "auc_thresholds": metric("bits", "probability", type="AUC", thresholds=[0.2, 0.35, 0.8]),
+    "auc_multi_label": metric("several_bits", "several_probabilities", type="AUC", multi_label=True),
+    "auc_label_weights": metric("several_bits", "several_probabilities", type="AUC", multi_label=True, num_labels=3,
+                                label_weights=[0.5, 2.0, 1.0], num_thresholds=20),
+    "sensitivity": metric("bits", "probability", type="SensitivityAtSpecificity", specificity=0.5),
+    "specificity": metric("bits", "probability", type="SpecificityAtSensitivity", sensitivity=0.6, num_thresholds=50),
+    "precision_at_recall": metric("bits", "probability", type="PrecisionAtRecall", recall=0.5),
+    "recall_at_precision": metric("several_bits", "several_probabilities", type="RecallAtPrecision", precision=0.6,
+                                  class_id=1),
+    "f1_micro": metric("one_hot", "probabilities", type="F1Score", average="micro"),
+    "f1_macro": metric("several_bits", "several_probabilities", type="F1Score", average="macro", threshold=0.4),
+    "f_beta_weighted": metric("one_hot", "probabilities", type="FBetaScore", average="weighted", beta=2.0),
+    "r2": metric("numbers", "numbers", type="R2Score"),
+    "r2_weighted": metric("numbers", "numbers", type="R2Score", class_aggregation="variance_weighted_average",
+                          num_regressors=3),
+    "pearson": metric("numbers", "numbers", type="PearsonCorrelation"),
+    "pearson_of_maps": metric("maps", "maps", type="PearsonCorrelation", axis=[1, 2]),
+    "concordance": metric("numbers", "numbers", type="ConcordanceCorrelation"),
+    "iou": metric("code", "code", type="IoU", num_classes=CLASSES, target_class_ids=[0, 2]),
+    "iou_of_scores": metric("one_hot", "logits", type="IoU", num_classes=CLASSES, target_class_ids=[1, 3, 4],
+                            sparse_y_true=False, sparse_y_pred=False),
+    "mean_iou": metric("code", "code", type="MeanIoU", num_classes=CLASSES, ignore_class=1),
+    "binary_iou": metric("several_bits", "several_probabilities", type="BinaryIoU", target_class_ids=[1],
+                         threshold=0.4),
+    "one_hot_iou": metric("one_hot", "probabilities", type="OneHotIoU", num_classes=CLASSES, target_class_ids=[0, 4]),
+    "one_hot_mean_iou": metric("one_hot", "logits", type="OneHotMeanIoU", num_classes=CLASSES),
 }
+WEIGHTS_CUT_OFF = ("IoU", "MeanIoU", "BinaryIoU", "OneHotIoU", "OneHotMeanIoU")
+"""Metrics for which Keras cuts weights to integers: only their plain results are compared."""
 
 
 # Schedules -----------------------------------------------------------------------------------------------------------
@@ -238,6 +342,19 @@ SCHEDULES: dict[str, Case] = {
     "cosine_alpha": {"type": "CosineDecay", "initial_learning_rate": 0.1, "decay_steps": 100, "alpha": 0.1},
     "cosine_warmup": {"type": "CosineDecay", "initial_learning_rate": 0.01, "decay_steps": 100, "alpha": 0.1,
                       "warmup_target": 0.1, "warmup_steps": 10},
+    "polynomial": {"type": "PolynomialDecay", "initial_learning_rate": 0.1, "decay_steps": 50},
+    "polynomial_power": {"type": "PolynomialDecay", "initial_learning_rate": 0.1, "decay_steps": 30,
+                         "end_learning_rate": 0.01, "power": 2.0},
+    "polynomial_cycle": {"type": "PolynomialDecay", "initial_learning_rate": 0.1, "decay_steps": 20,
+                         "end_learning_rate": 0.02, "power": 0.5, "cycle": True},
+    "inverse_time": {"type": "InverseTimeDecay", "initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5},
+    "inverse_time_staircase": {"type": "InverseTimeDecay", "initial_learning_rate": 0.1, "decay_steps": 10,
+                               "decay_rate": 0.5, "staircase": True},
+    "restarts": {"type": "CosineDecayRestarts", "initial_learning_rate": 0.1, "first_decay_steps": 10},
+    "restarts_options": {"type": "CosineDecayRestarts", "initial_learning_rate": 0.1, "first_decay_steps": 7,
+                         "t_mul": 1.5, "m_mul": 0.9, "alpha": 0.1},
+    "restarts_even": {"type": "CosineDecayRestarts", "initial_learning_rate": 0.1, "first_decay_steps": 20,
+                      "t_mul": 1.0, "m_mul": 0.5},
     "piecewise": {"type": "PiecewiseConstantDecay", "boundaries": [10, 20, 100], "values": [1.0, 0.5, 0.25, 0.125]},
 }
 
@@ -269,8 +386,27 @@ CALLBACKS: dict[str, Case] = {
 
 INITIALIZERS = (
     "GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "RandomUniform",
-    "RandomNormal", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Zeros", "Ones", "Constant", "Identity")
+    "RandomNormal", "TruncatedNormal", "VarianceScaling", "Orthogonal", "Zeros", "Ones", "Constant", "Identity", "STFT")
 INITIALIZER_SHAPES = ((300, 200), (5, 5, 30, 60))
+OWN_OPTIONS: dict[str, Case] = {"STFT": {"window": None, "side": "imag"}}
+OWN_SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {"Identity": ((300, 200),), "STFT": ((64, 1, 33), (50, 1, 33))}
+
+
+# Constraints and regularizers: of a given weight ---------------------------------------------------------------------
+
+CONSTRAINTS: dict[str, Case] = {
+    "non_neg": {"type": "NonNeg"},
+    "max_norm": {"type": "MaxNorm", "max_value": 0.8},
+    "max_norm_axes": {"type": "MaxNorm", "max_value": 1.2, "axis": [0, 1, 2]},
+    "unit_norm": {"type": "UnitNorm", "axis": -1},
+    "min_max_norm": {"type": "MinMaxNorm", "min_value": 0.5, "max_value": 0.7, "rate": 0.6},
+}
+REGULARIZERS: dict[str, Case] = {
+    "l1": {"type": "L1", "l1": 0.03}, "l2": {"type": "L2"}, "l1_l2": {"type": "L1L2", "l1": 0.01, "l2": 0.02},
+    "orthogonal": {"type": "OrthogonalRegularizer"},
+    "orthogonal_columns": {"type": "OrthogonalRegularizer", "factor": 0.1, "mode": "columns"},
+}
+CONSTRAINED, REGULARIZED_SHAPE = (3, 2, 4, 5), (6, 5)
 
 
 # Training: from given weights, in a given order of examples ----------------------------------------------------------

@@ -73,14 +73,17 @@ def activation(name: str, case: dict[str, Any]) -> dict[str, Any]:
 def loss(name: str, case: dict[str, Any]) -> dict[str, Any]:
     target, prediction = cases.targets(case["target"], name), cases.predictions(case["prediction"], name)
     mean = build(keras.losses, case["loss"])
-    return {"examples": figure(build(keras.losses, case["loss"], reduction="none")(target, prediction)),
-            "mean": figure(mean(target, prediction)),
-            "weighted": figure(mean(target, prediction, sample_weight=cases.weights(name)))}
+    options = {key: value for key, value in case["loss"].items() if key != "reduction"}
+    examples = np.asarray(build(keras.losses, options, reduction="none")(target, prediction))
+    # Keras multiplies weights as they are: those of examples need dimensions for whatever an example has.
+    weights = cases.weights(name).reshape(-1, *(1,) * max(0, examples.ndim - 1))
+    weighted = figure(mean(target, prediction, sample_weight=weights)) if examples.ndim else None
+    return {"examples": figure(examples), "mean": figure(mean(target, prediction)), "weighted": weighted}
 
 
 def metric(name: str, case: dict[str, Any]) -> dict[str, Any]:
     answer = {}
-    for weighted in (False, True):
+    for weighted in (False,) if case["metric"]["type"] in cases.WEIGHTS_CUT_OFF else (False, True):
         state = build(keras.metrics, case["metric"])
         for index, size in enumerate(cases.BATCHES):
             part = f"{name}/{index}"
@@ -134,16 +137,25 @@ def callback(name: str, case: dict[str, Any]) -> dict[str, Any]:
 
 def initializer(name: str, case: dict[str, Any]) -> dict[str, Any]:
     answer = {}
-    for shape in cases.INITIALIZER_SHAPES:
-        if name == "Identity" and len(shape) != 2:
-            continue
-        seed = {} if name in ("Zeros", "Ones", "Constant", "Identity") else {"seed": 0}
-        values = np.asarray(build(keras.initializers, {"type": name, **seed})(shape), np.float64)
+    for shape in cases.OWN_SHAPES.get(name, cases.INITIALIZER_SHAPES):
+        seed = {} if name in ("Zeros", "Ones", "Constant", "Identity", "STFT") else {"seed": 0}
+        options = {"type": name, **seed, **cases.OWN_OPTIONS.get(name, {})}
+        values = np.asarray(build(keras.initializers, options)(shape), np.float64)
         answer["x".join(map(str, shape))] = {
             "mean": values.mean(), "std": values.std(), "maximum": np.abs(values).max(),
             "fourth": (values**4).mean(),
         }
     return answer
+
+
+def constraint(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    weight = keras.ops.convert_to_tensor(cases.draw(name, cases.CONSTRAINED))
+    return {"weight": figure(build(keras.constraints, case)(weight))}
+
+
+def regularizer(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    weight = keras.ops.convert_to_tensor(cases.draw(name, cases.REGULARIZED_SHAPE))
+    return {"penalty": figure(build(keras.regularizers, case)(weight))}
 
 
 def training(name: str, case: dict[str, Any]) -> dict[str, Any]:
@@ -174,6 +186,8 @@ PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str
     "schedules": (schedule, cases.SCHEDULES),
     "callbacks": (callback, cases.CALLBACKS),
     "initializers": (initializer, {name: {} for name in cases.INITIALIZERS}),
+    "constraints": (constraint, cases.CONSTRAINTS),
+    "regularizers": (regularizer, cases.REGULARIZERS),
     "training": (training, cases.TRAININGS),
 }
 

@@ -44,11 +44,12 @@ def test_callback(name, course):
 
 
 @pytest.mark.parametrize(("name", "shape"), [
-    (name, shape) for name in cases.INITIALIZERS for shape in cases.INITIALIZER_SHAPES
+    (name, shape) for name in cases.INITIALIZERS for shape in cases.OWN_SHAPES.get(name, cases.INITIALIZER_SHAPES)
     if "x".join(map(str, shape)) in figures("initializers")[name]])
 def test_initializer_moments(name, shape):
     expected = figures("initializers")[name]["x".join(map(str, shape))]
-    values = parse(entry("initializer"), name, "")(shape, 1).astype(np.float64)
+    options = {"type": name, **cases.OWN_OPTIONS.get(name, {})}
+    values = parse(entry("initializer"), options, "")(shape, 1).astype(np.float64)
     error = 5 * max(expected["std"], 1e-12) / values.size**0.5
     assert values.mean() == pytest.approx(expected["mean"], abs=error)
     assert values.std() == pytest.approx(expected["std"], rel=0.02)

@@ -11,7 +11,7 @@ from engine import registry
 from engine.autodiff import gradients
 from engine.graph.interpret import interpret
 from engine.graph.ir import GraphBuilder
-from engine.losses.target import Target
+from engine.losses.target import Target, per_example
 from engine.options import read_entry
 from engine.types import Batch, Type
 
@@ -24,7 +24,7 @@ def run(options, target, output, *, function=None, gradient=False):
     t = b.input("t", Type((Batch(), *target.shape[1:]), str(target.dtype)))
     x = b.input("x", Type((Batch(), *output.shape[1:])))
     end = b.op(function, x) if function else x
-    loss = read_entry("loss", options, "").build(b, t, end)
+    loss = per_example(b, read_entry("loss", options, "").values(b, t, end))
     assert loss.shape == (Batch(),)
     outputs = {"loss": loss}
     if gradient:
@@ -133,6 +133,63 @@ def test_gradients_are_those_of_finite_differences(options, target, function):
     step = 1e-6
     ends = [run(options, target, X + sign * step * direction, function=function)["loss"].sum() for sign in (1, -1)]
     assert (ends[0] - ends[1]) / (2 * step) == pytest.approx((found * direction).sum(), rel=1e-5)
+
+
+P, Q = softmax(X), sigmoid(X)
+POSITIVE = np.abs(draw(4, 3, seed=8)) + 0.1
+
+
+@pytest.mark.parametrize(("options", "target", "output"), [
+    ({"type": "MeanAbsolutePercentageError"}, POSITIVE, X), ({"type": "MeanSquaredLogarithmicError"}, POSITIVE, P),
+    ({"type": "LogCosh"}, POSITIVE, X), ({"type": "Poisson"}, POSITIVE, P), ({"type": "CosineSimilarity"}, POSITIVE, X),
+    ({"type": "Hinge"}, ONE_HOT, X / 4), ({"type": "SquaredHinge"}, POSITIVE, X / 4),
+    ({"type": "CategoricalHinge"}, CODES, X),
+    ({"type": "KLDivergence"}, POSITIVE / 4, P), ({"type": "BinaryFocalCrossentropy"}, ONE_HOT, Q),
+    ({"type": "BinaryFocalCrossentropy", "gamma": 0.5, "apply_class_balancing": True}, ONE_HOT, Q),
+    ({"type": "CategoricalFocalCrossentropy", "label_smoothing": 0.1}, CODES, P),
+    ({"type": "CategoricalFocalCrossentropy", "from_logits": True, "gamma": 1.7}, ONE_HOT, X),
+    ({"type": "CategoricalGeneralizedCrossEntropy"}, CODES, P),
+    ({"type": "Dice", "axis": -1}, ONE_HOT, Q), ({"type": "Tversky", "axis": 1, "alpha": 0.3}, ONE_HOT, Q),
+    ({"type": "SparseCategoricalCrossentropy", "ignore_class": 2, "from_logits": True}, CODES, X),
+])
+def test_gradients_of_the_other_losses(options, target, output):
+    found = run(options, target, output, gradient=True)["gradient"]
+    direction, step = draw(4, 3, seed=9), 1e-7
+    ends = [run(options, target, output + sign * step * direction)["loss"].sum() for sign in (1, -1)]
+    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx((found * direction).sum(), rel=1e-5)
+
+
+def total(options, target, output, weight=None, mask=None):
+    b = GraphBuilder("total")
+    given = {"t": target, "x": output, "w": weight, "m": mask}
+    fed = {name: b.input(name, Type((Batch(), *array.shape[1:]), str(array.dtype)))
+           for name, array in given.items() if array is not None}
+    whole = read_entry("loss", options, "").total(b, fed["t"], fed["x"], fed.get("w"), fed.get("m"))
+    return float(interpret(b.finish(loss=whole), {name: given[name] for name in fed})["loss"])
+
+
+TRUE, SAID, W = draw(3, 4, 2), draw(3, 4, 2, seed=5), np.array([1.0, 0.5, 2.0])
+M = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], float)
+E = ((TRUE - SAID) ** 2).mean(-1)
+
+
+@pytest.mark.parametrize(("reduction", "weight", "mask", "expected"), [
+    ("sum_over_batch_size", None, None, E.mean()), ("mean", W, None, (E * W[:, None]).mean()),
+    ("sum", None, None, E.sum()),
+    ("sum", W, M, (E * W[:, None] * M).sum()), ("mean", None, M, E[M > 0].mean()),
+    ("sum_over_batch_size", W, M, (E * W[:, None])[M > 0].sum() / M.sum()),
+    ("mean_with_sample_weight", W, None, (E * W[:, None]).sum() / (W.sum() * 4)),
+    ("mean_with_sample_weight", W, M, (E * W[:, None] * M).sum() / (W[:, None] * M).sum()),
+    ("mean", None, 0 * M, 0.0),
+])
+def test_reductions_with_weights_and_masks(reduction, weight, mask, expected):
+    options = {"type": "MeanSquaredError", "reduction": reduction}
+    assert total(options, TRUE, SAID, weight, mask) == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_a_mask_leaves_out_may_be_nan():
+    output = np.where(M[..., None] > 0, SAID, np.nan)
+    assert total({"type": "MeanSquaredError"}, TRUE, output, None, M) == pytest.approx(E[M > 0].mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", registry.entries("loss"))

@@ -124,15 +124,24 @@ def test_area_from_logits():
 
 FITTING = {"MeanSquaredError": (NUMBERS, GUESSES), "MeanAbsoluteError": (NUMBERS, GUESSES),
            "RootMeanSquaredError": (NUMBERS, GUESSES), "BinaryAccuracy": (YES, CHANCE), "AUC": (YES, CHANCE),
-           "Precision": (YES, CHANCE), "Recall": (YES, CHANCE)}
+           "Precision": (YES, CHANCE), "Recall": (YES, CHANCE), "BinaryIoU": (YES, CHANCE),
+           **dict.fromkeys(("PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity",
+                            "SpecificityAtSensitivity"), (YES, CHANCE)),
+           **dict.fromkeys(("R2Score", "PearsonCorrelation", "ConcordanceCorrelation"), (NUMBERS, GUESSES)),
+           **dict.fromkeys(("IoU", "MeanIoU"), (CODES, CODES.astype(np.float32)))}
+NEEDED = {"PrecisionAtRecall": {"recall": 0.5}, "RecallAtPrecision": {"precision": 0.5},
+          "SensitivityAtSpecificity": {"specificity": 0.5}, "SpecificityAtSensitivity": {"sensitivity": 0.5},
+          **{name: {"num_classes": 3} for name in ("MeanIoU", "OneHotMeanIoU")},
+          **{name: {"num_classes": 3, "target_class_ids": [0, 2]} for name in ("IoU", "OneHotIoU")}}
 
 
 @pytest.mark.parametrize("name", registry.entries("metric"))
 def test_sums_of_batches_are_the_sums_of_all(name):
     target, output = FITTING.get(name, (CODES, SCORES))
-    metric, whole = totals({"type": name}, target, output)
+    options = {"type": name, **NEEDED.get(name, {})}
+    metric, whole = totals(options, target, output)
     batches = (slice(0, 40), slice(40, 41), slice(41, N))
-    parts = sum(totals({"type": name}, target[rows], output[rows])[1] for rows in batches)
+    parts = sum(totals(options, target[rows], output[rows])[1] for rows in batches)
     np.testing.assert_allclose(parts, whole, rtol=1e-5)
     assert metric.result(np.zeros_like(whole)) == 0.0
     assert metric.better in ("min", "max")
@@ -148,6 +157,16 @@ def test_sums_of_batches_are_the_sums_of_all(name):
     ({"type": "AUC"}, Target("classes", 2, ()), (5,), "(batch, 1)"),
     ({"type": "Precision", "class_id": 3}, Target("classes", 3, ()), (3,), "below 3"),
     ({"type": "MeanSquaredError"}, Target("numeric", None, (3,)), (2,), "(batch, 3)"),
+    ({"type": "MeanSquaredError"}, Target("classes", 3, ()), (3,), "numbers"),
+    ({"type": "Precision", "top_k": 4}, Target("classes", 3, ()), (3,), "top_k of at most"),
+    ({"type": "AUC", "multi_label": True, "num_labels": 2}, Target("numeric", None, (3,)), (3,), "num_labels"),
+    ({"type": "PrecisionAtRecall", "recall": 0.5, "class_id": 3}, Target("classes", 3, ()), (3,), "below 3"),
+    ({"type": "F1Score"}, Target("numeric", None, (3, 2)), (3, 2), "(batch, classes)"),
+    ({"type": "PearsonCorrelation", "axis": 0}, Target("numeric", None, (3,)), (3,), "without the batch"),
+    ({"type": "MeanIoU", "num_classes": 3}, Target("numeric", None, (3,)), (2,), "each of the targets"),
+    ({"type": "IoU", "num_classes": 3, "target_class_ids": [3]}, Target("numeric", None, (3,)), (3,), "below 3"),
+    ({"type": "BinaryIoU"}, Target("numeric", None, (3,)), (2,), "target's shape"),
+    ({"type": "KLDivergence"}, Target("numeric", None, (3,)), (2,), "(batch, 3)"),
 ])
 def test_what_does_not_fit_is_refused(options, target, output, words):
     fault = read_entry("metric", options, "").fault(target, output)
