@@ -129,10 +129,11 @@ FITTING = {"MeanSquaredError": (NUMBERS, GUESSES), "MeanAbsoluteError": (NUMBERS
                             "SpecificityAtSensitivity"), (YES, CHANCE)),
            **dict.fromkeys(("R2Score", "PearsonCorrelation", "ConcordanceCorrelation"), (NUMBERS, GUESSES)),
            **dict.fromkeys(("IoU", "MeanIoU"), (CODES, CODES.astype(np.float32)))}
-NEEDED = {"PrecisionAtRecall": {"recall": 0.5}, "RecallAtPrecision": {"precision": 0.5},
-          "SensitivityAtSpecificity": {"specificity": 0.5}, "SpecificityAtSensitivity": {"sensitivity": 0.5},
-          **{name: {"num_classes": 3} for name in ("MeanIoU", "OneHotMeanIoU")},
-          **{name: {"num_classes": 3, "target_class_ids": [0, 2]} for name in ("IoU", "OneHotIoU")}}
+NEEDED: dict[str, dict[str, object]] = {
+    "PrecisionAtRecall": {"recall": 0.5}, "RecallAtPrecision": {"precision": 0.5},
+    "SensitivityAtSpecificity": {"specificity": 0.5}, "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    "MeanIoU": {"num_classes": 3}, "OneHotMeanIoU": {"num_classes": 3},
+    "IoU": {"num_classes": 3, "target_class_ids": [0, 2]}, "OneHotIoU": {"num_classes": 3, "target_class_ids": [0, 2]}}
 
 
 @pytest.mark.parametrize("name", registry.entries("metric"))
