@@ -12,6 +12,7 @@ from engine import definition
 from engine.catalogue import catalogue
 from stoker.commands.main import parser as client_parser
 from stokerd.main import parser as server_parser
+from tests.docs.write_names import WORDS
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "guide.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
@@ -45,9 +46,8 @@ def test_training_blocks_are_taken(document: dict) -> None:
 def test_what_there_is_is_what_the_catalogue_has() -> None:
     rows = re.findall(r"^\| ([a-z ]+) \| (`.+`) \|$", TEXT.partition("## What there is")[2], re.M)
     told = {what: re.findall(r"`([^`]+)`", names) for what, names in rows}
-    words = {"transforms": "preprocessing", "augmentations": "augmentation", "formats": "files of data",
-             "weights_formats": "files of weights"}  # fmt: skip
-    assert told == {words.get(group, group): list(entries) for group, entries in catalogue().items()}
+    assert told == {WORDS.get(group, group): list(entries) for group, entries in catalogue().items()}, (
+        "python -m tests.docs.write_names writes the table anew")
 
 
 @pytest.mark.parametrize("words", [

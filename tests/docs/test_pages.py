@@ -50,9 +50,11 @@ def test_every_decision_is_in_the_index() -> None:
         assert f"({decision.name})" in index, f"{decision.name} is not in docs/decisions/README.md"
 
 
-def test_the_changelog_counts_what_there_is() -> None:
+def test_the_changelog_promises_no_more_than_there_is() -> None:
+    """Its counts are of the day when they were written: since then there may be more, never less."""
     text = " ".join((ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split())
     names = {"losses": "losses", "layers": "layers", "metrics": "metrics", "optimizers": "optimizers",
              "schedules": "learning rate schedules"}  # fmt: skip
     for group, words in names.items():
-        assert f"{len(catalogue()[group])} {words}" in text
+        told = [int(count) for count in re.findall(rf"(\d+) {words}", text)]
+        assert told and max(told) <= len(catalogue()[group])
