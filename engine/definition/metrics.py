@@ -38,7 +38,7 @@ def _read(value: Any, pointer: str) -> Metric | Accuracy:
         # Keras logs a metric that is given by name under that very name.
         by_name: Metric = read_entry("metric", {"type": value, **({"name": value} if _known(value) else {})}, pointer)
         return by_name
-    if isinstance(value, Mapping) and set(value) <= {"type", "name"} and _is_accuracy(value.get("type")):
+    if isinstance(value, Mapping) and set(value) <= {"type", "name"} and value.get("type") in ("accuracy", "acc"):
         named = value.get("name")
         return Accuracy(value["type"].lower() if named is None else text()(named, pointer_to(pointer, "name")))
     config = value.get("config") if isinstance(value, Mapping) else None

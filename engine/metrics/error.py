@@ -45,10 +45,10 @@ class LossMean(Mean):
 
     def fault(self, target: Target, output: tuple[int, ...]) -> str | None:
         loss = self.loss()
+        if target.kind == "classes" and target.kind not in loss.accepts:
+            return super().fault(target, output)  # codes are made one-hot
         if target.kind not in loss.accepts:
-            received = f"{target.classes} classes" if target.kind == "classes" else "numbers"
-            wanted = "classes" if target.kind == "numeric" else "numbers"
-            return f"expected a target of {wanted}, received {received}"
+            return "expected a target of classes, received numbers"
         if not loss.fits(target, output):
             return f"expected an output of shape {shown(loss.expected_outputs(target)[0])}, received {shown(output)}"
         return None

@@ -158,7 +158,6 @@ def test_sums_of_batches_are_the_sums_of_all(name):
     ({"type": "AUC"}, Target("classes", 2, ()), (5,), "(batch, 1)"),
     ({"type": "Precision", "class_id": 3}, Target("classes", 3, ()), (3,), "below 3"),
     ({"type": "MeanSquaredError"}, Target("numeric", None, (3,)), (2,), "(batch, 3)"),
-    ({"type": "MeanSquaredError"}, Target("classes", 3, ()), (3,), "numbers"),
     ({"type": "Precision", "top_k": 4}, Target("classes", 3, ()), (3,), "top_k of at most"),
     ({"type": "AUC", "multi_label": True, "num_labels": 2}, Target("numeric", None, (3,)), (3,), "num_labels"),
     ({"type": "PrecisionAtRecall", "recall": 0.5, "class_id": 3}, Target("classes", 3, ()), (3,), "below 3"),
