@@ -31,6 +31,8 @@ ENV PATH=/opt/stoker/bin:$PATH \
     XDG_CACHE_HOME=/var/lib/stoker/cache
 USER stoker
 WORKDIR /var/lib/stoker
+# Kernels for the builder's processor; on another one they are compiled when they are needed. A new volume begins with them.
+RUN stokerd warm
 VOLUME /var/lib/stoker
 EXPOSE 8000
 STOPSIGNAL SIGTERM

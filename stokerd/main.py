@@ -52,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     migrate.set_defaults(run=run_migrate)
 
+    warm = commands.add_parser("warm", help="compile compute kernels before a job waits for them")
+    warm.add_argument("files", type=Path, nargs="*", metavar="FILE",
+                      help="models or jobs as JSON; by default those that are usual")
+    warm.set_defaults(run=run_warm)
+
     keys = commands.add_parser("keys", help="API keys").add_subparsers(required=True, metavar="action")
     create = keys.add_parser("create", help="make a key and print it, once")
     create.add_argument("--name", default="key")
@@ -129,6 +134,13 @@ def run_migrate(options: argparse.Namespace) -> int:
 
     upgrade(Settings.from_environment())
     return 0
+
+
+def run_warm(options: argparse.Namespace) -> int:
+    """Compute kernels."""
+    from stokerd.warm import run
+
+    return run(options.files)
 
 
 def run_keys(options: argparse.Namespace) -> int:

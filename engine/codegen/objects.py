@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache, update_wrapper
 from pathlib import Path
-from typing import Generic, ParamSpec
+from typing import Any, Generic, ParamSpec
 
 import llvmlite.binding as llvm
 
@@ -33,6 +33,10 @@ Given = ParamSpec("Given")
 SOURCES = ("", "codegen", "kernels", "lowering", "ops", "optimizers", "runtime")
 """Folders of the engine whose files decide what a kernel's IR is."""
 
+declared: list[Compiled[Any]] = []
+"""Every kernel of the modules that were imported."""
+made: list[str] = []
+"""What this process compiled, as it was not in the folder."""
 _loaded: dict[str, int] = {}
 _engines: list[llvm.ExecutionEngine] = []
 """Execution engines own the loaded code, so they live as long as the process."""
@@ -71,7 +75,9 @@ class Compiled(Generic[Given]):
 
 def compiled(build: Callable[Given, str]) -> Compiled[Given]:
     """Decorator."""
-    return Compiled(build)
+    made_of = Compiled(build)
+    declared.append(made_of)
+    return made_of
 
 
 def load(name: str, ir: str) -> int:
@@ -82,6 +88,7 @@ def load(name: str, ir: str) -> int:
     machine_code = folder.read(f"{key}.o")
     if machine_code is None:
         machine_code = _compile(ir)
+        made.append(name)
         folder.write(f"{key}.o", machine_code)
     return _link(key, name, machine_code)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
+from engine.codegen.cache import DEFAULT_LIMIT_BYTES
 from store.settings import Settings
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
@@ -41,3 +43,11 @@ def test_every_setting_has_its_row_and_every_row_its_setting() -> None:
 def test_the_client_s_variables_are_told() -> None:
     text = PAGE.read_text()
     assert all(f"`{name}`" in text for name in ("STOKER_URL", "STOKER_API_KEY", "STOKER_DATA_DIR"))
+
+
+def test_the_engine_s_variables_are_those_it_reads() -> None:
+    text = PAGE.read_text().partition("## The engine's variables")[2]
+    sources = "".join(path.read_text() for path in (PAGE.parent.parent / "engine").rglob("*.py"))
+    read = set(re.findall(r"environ\.get\(\"(STOKER_\w+)\"", sources))
+    assert set(re.findall(r"^\| `(STOKER_\w+)`", text, re.M)) == read
+    assert f"{DEFAULT_LIMIT_BYTES} ({DEFAULT_LIMIT_BYTES >> 20} MiB)" in text

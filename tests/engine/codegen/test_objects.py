@@ -14,6 +14,7 @@ import pytest
 from engine.codegen import cache as folder
 from engine.codegen import objects
 from engine.codegen.builder import Code
+from engine.codegen.objects import compiled
 
 
 @pytest.fixture
@@ -46,6 +47,65 @@ def test_a_kernel_is_compiled_once_and_loaded_from_the_file_afterwards(cache, mo
     monkeypatch.setattr(objects, "_loaded", {})
     monkeypatch.setattr(objects, "_compile", lambda ir: pytest.fail("compiled again"))
     assert result(objects.load("kernel", source)) == 15
+
+
+@compiled
+def adds(number: float) -> str:
+    return store_constant(int(number) if str(number)[0] != "-" else 9)
+
+
+@pytest.fixture
+def anew(cache, monkeypatch):
+    """As in a new process."""
+    def forget() -> None:
+        monkeypatch.setattr(objects, "_loaded", {})
+        monkeypatch.setattr(adds, "_known", {})
+
+    return forget
+
+
+def test_a_variant_is_found_without_its_ir(cache, monkeypatch, anew):
+    assert result(adds(5.0)) == 15
+    anew()
+    monkeypatch.setattr(adds, "source", lambda number: pytest.fail("built again"))
+    assert result(adds(5.0)) == 15
+
+
+def test_a_fresh_and_a_kept_kernel_are_the_same_bytes(cache, anew):
+    adds(2.0)
+    (kept,) = [file.read_bytes() for file in cache.glob("*.o")]
+    anew()
+    for file in cache.iterdir():
+        file.unlink()
+    adds(2.0)
+    assert [file.read_bytes() for file in cache.glob("*.o")] == [kept]
+
+
+def test_variants_differ_by_what_their_arguments_look_like(cache):
+    """0.0 and -0.0 are equal."""
+    assert result(adds(0.0)) == 0
+    assert result(adds(-0.0)) == 27
+
+
+def test_changed_sources_of_the_engine_build_the_ir_again_and_use_the_same_code(cache, monkeypatch, anew):
+    adds(3.0)
+    anew()
+    monkeypatch.setattr(objects, "_sources", lambda: "others")
+    monkeypatch.setattr(objects, "_compile", lambda ir: pytest.fail("compiled again"))
+    assert result(adds(3.0)) == 9
+    assert len(list(cache.glob("*.o"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["*.o", "*.v"])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_bytes(b"x" * 200)])
+def test_half_of_a_variant_is_made_again(cache, anew, kind, damage):
+    adds(4.0)
+    anew()
+    for file in cache.glob(kind):
+        damage(file)
+    assert result(adds(4.0)) == 12
+    anew()
+    assert result(adds(4.0)) == 12
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ KEYS = [(11, random.DROPOUT + 3, 5, 0), (2**40 + 7, random.AUGMENTATION, -1, 2**
 def drawn() -> str:
     """args: words, numbers, then the key."""
     code = Code("drawn", host().lanes)
-    words, numbers, key = code.pointer(0), code.pointer(1), tuple(code.arg(position) for position in range(2, 6))
+    words, numbers, key = code.pointer(0), code.pointer(1), (code.arg(2), code.arg(3), code.arg(4), code.arg(5))
     with code.loop(code.begin, code.end) as number:
         for place, made in enumerate(philox.group(code, number.index, key)):
             at = number.index * philox.GROUP + place * code.lanes
