@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from engine.runner import Runner, Totals
 from engine.runtime.cores import available_cores
 from engine.runtime.threads import Left, Workers
 from engine.schedules import rates
+from engine.stages import Stages, told
 from engine.variables import SLOT_PREFIX, Arrays, copied, empty_slots, fill, initial_weights
 
 POINTS = 400
@@ -49,15 +52,17 @@ class _Stop(Exception):
 
 def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Callable[[], str | None], work_dir: Path,
         resume: CheckpointFiles | None = None, initial_weights: Path | None = None,
-        threads: int | None = None, memory_bytes: int | None = None) -> Outcome:
+        threads: int | None = None, memory_bytes: int | None = None, stages: Stages | None = None) -> Outcome:
     """Train to the end, or until `should_stop` names a reason.
 
-    There are no more than `threads`, and no more than `memory_bytes` are planned, whatever the job asks for.
+    There are no more than `threads`, and no more than `memory_bytes` are planned, whatever the job asks for. `stages`
+    are those that came before, for the account of where the time went: one is given after the first step and one at
+    the end.
 
     For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a
     final one. Raises DataError, WeightsError, NumericsError, HungError and MemoryError.
     """
-    training = _Training(spec, dataset, reporter, should_stop, work_dir, threads, memory_bytes)
+    training = _Training(spec, dataset, reporter, should_stop, work_dir, threads, memory_bytes, stages or Stages())
     try:
         if resume is not None:
             training.resume(resume)
@@ -72,10 +77,12 @@ class _Training:
     """The state of one call of `fit`."""
 
     def __init__(self, spec: JobSpec, dataset: Dataset, reporter: Reporter, should_stop: Callable[[], str | None],
-                 work_dir: Path, most_threads: int | None, memory_bytes: int | None) -> None:
+                 work_dir: Path, most_threads: int | None, memory_bytes: int | None, stages: Stages) -> None:
         self.spec, self.options = spec, spec.training
         self.reporter, self.should_stop, self.work_dir = reporter, should_stop, work_dir
-        self.prepared = prepare(dataset, spec.data, seed=self.options.seed)
+        self.stages, self.began = stages, False
+        with stages("preparing"):
+            self.prepared = prepare(dataset, spec.data, seed=self.options.seed)
         for warning in (*spec.warnings, *self.prepared.warnings):
             reporter.log("warning", warning, {})
         self.origin = Origin(
@@ -114,7 +121,7 @@ class _Training:
         return most
 
     def _bind(self) -> None:
-        """Both programs over one weight store."""
+        """The training program over the weight store."""
         spec, prepared = self.spec, self.prepared
         inputs = {
             name: Stored(
@@ -126,36 +133,42 @@ class _Training:
         }
         target = (tuple(prepared.target.shape[1:]), str(prepared.target.dtype))
         weights = _example_weights(spec, prepared)
-        tables: dict[str, Any] = {name: prepared.inputs[source] for name, source in spec.feeds.items()}
-        tables[TARGET] = np.ascontiguousarray(prepared.target)
-        train = train_program(
-            spec.model, self.options, Pipeline(inputs, prepared.augmentations, target, weights is not None)
-        )
-        plain = prepared.sample_weight
-        evaluate = evaluate_program(spec.model, self.options, Pipeline(inputs, (), target, plain is not None))
-        self.weights = initial_weights(train.variables, self.options.seed)
-        self.slots = empty_slots(train.slots)
+        self.tables = {name: prepared.inputs[source] for name, source in spec.feeds.items()}
+        self.tables[TARGET] = np.ascontiguousarray(prepared.target)
+        self.pipeline = Pipeline(inputs, prepared.augmentations, target, weights is not None)
+        with self.stages("graphs"):
+            train = train_program(spec.model, self.options, self.pipeline)
+        with self.stages("weights"):
+            self.weights = initial_weights(train.variables, self.options.seed)
+            self.slots = empty_slots(train.slots)
         store = {**self.weights, **self.slots}
-        plan, repeated = compile_within(train.graph, self.batch, self._left_of_memory(store))
+        with self.stages("plan"):
+            plan, repeated = compile_within(train.graph, self.batch, self._left_of_memory(store))
         if repeated:
             self.reporter.log("info", f"training keeps within {self.memory_bytes:,} bytes: {repeated}", {})
         self.train = Runner(
             train,
             self.batch,
             store,
-            tables if weights is None else {**tables, WEIGHT: weights},
+            self.tables if weights is None else {**self.tables, WEIGHT: weights},
             self.workers,
             seed=self.options.seed,
             plan=plan,
         )
-        longest = max((len(rows) for rows in prepared.splits.values()), default=1)
-        self.evaluate = Runner(
-            evaluate,
-            max(1, min(self.options.batch_size, longest)),
-            self.weights,
-            tables if plain is None else {**tables, WEIGHT: np.ascontiguousarray(plain)},
-            self.workers,
-        )
+        with self.stages("compute kernels"):
+            self.train.bind()
+
+    @cached_property
+    def evaluate(self) -> Runner:
+        """The evaluation program over the same weights; made when it is first needed, behind the first steps."""
+        pipeline, tables = self.pipeline, dict(self.tables)
+        plain = self.prepared.sample_weight
+        if plain is not None:
+            tables[WEIGHT] = np.ascontiguousarray(plain)
+        program = evaluate_program(self.spec.model, self.options,
+                                   replace(pipeline, augmentations=(), weighted=plain is not None))
+        longest = max(len(rows) for rows in self.prepared.splits.values())
+        return Runner(program, max(1, min(self.options.batch_size, longest)), self.weights, tables, self.workers)
 
     def _left_of_memory(self, store: Arrays) -> int | None:
         """Bytes that the plan may take of what the job may, beside weights and slots; None for no limit."""
@@ -184,6 +197,10 @@ class _Training:
 
     def _checkpoint(self, *, best: bool = False, final: bool = False, metrics: Mapping[str, Any] | None = None) -> None:
         """Write the files and hand them over."""
+        with self.stages("checkpoints"):
+            self._write_checkpoint(best, final, metrics)
+
+    def _write_checkpoint(self, best: bool, final: bool, metrics: Mapping[str, Any] | None) -> None:
         folder = self.work_dir / f"checkpoint-{self.step:09d}-{time.monotonic_ns()}"
         folder.mkdir(parents=True)
         latest = dict(self.history[-1]) if self.history else {}
@@ -240,7 +257,8 @@ class _Training:
         logs = self.totals.values()
         validation = self.prepared.splits.get("validation")
         if validation is not None and len(validation):
-            logs |= self._evaluated(validation, "val_", self.options.validation_steps)
+            with self.stages("validation"):
+                logs |= self._evaluated(validation, "val_", self.options.validation_steps)
         logs["learning_rate"] = self._rate()
         self.epoch, self.batches_done = epoch, 0
         self.totals = Totals(self.train.program)
@@ -274,8 +292,12 @@ class _Training:
         if every:
             most = min(most, every - self.step % every)
         started = time.monotonic()
-        records, sizes = self._native(self.train, most, whole_steps=True)
+        with self.stages("steps" if self.began else "first step"):
+            records, sizes = self._native(self.train, most, whole_steps=True)
         seconds = time.monotonic() - started
+        if not self.began:
+            self.began = True
+            self._account("first step after")
         first = self.step + 1
         self._add(epoch, records, sizes)
         self.batches_done = self.train.done
@@ -284,6 +306,11 @@ class _Training:
         self._progress(epoch, int(sizes.sum()), seconds)
         if every and self.step % every == 0 and self.batches_done < batches:
             self._checkpoint()
+
+    def _account(self, words: str) -> None:
+        """Say where the time went since the last account."""
+        seconds = self.stages.taken()
+        self.reporter.log("info", f"{words} {told(seconds)}", {"stages": seconds})
 
     def _add(self, epoch: int, records: Any, sizes: Any) -> None:
         """Add steps to the epoch's totals, and report the running means at every interval."""
@@ -409,16 +436,23 @@ class _Training:
         summary = self._summary()
         test = self.prepared.splits.get("test")
         if test is not None and len(test):
-            summary["test"] = {"last": self._evaluated(test, "")}
-            if BEST in self.remembered:
-                last = copied(self.weights)
-                fill(self.weights, self.remembered[BEST])
-                try:
-                    summary["test"]["best"] = self._evaluated(test, "")
-                finally:  # a stop writes a checkpoint, which must hold the last weights
-                    fill(self.weights, last)
+            with self.stages("test"):
+                summary["test"] = self._tested(test)
+        self._account("trained for")
         self._checkpoint(final=True, metrics=summary)
         return Outcome(None, self.step, self.epoch, summary)
+
+    def _tested(self, rows: Any) -> dict[str, Any]:
+        """The test split with the last weights, and with the best ones if there are any."""
+        found = {"last": self._evaluated(rows, "")}
+        if BEST in self.remembered:
+            last = copied(self.weights)
+            fill(self.weights, self.remembered[BEST])
+            try:
+                found["best"] = self._evaluated(rows, "")
+            finally:  # a stop writes a checkpoint, which must hold the last weights
+                fill(self.weights, last)
+        return found
 
     def _summary(self) -> dict[str, Any]:
         latest = {name: value for name, value in (self.history[-1] if self.history else {}).items() if name != "epoch"}

@@ -43,6 +43,10 @@ class Runner:
         state = self.session.state
         state[run_state.RECORDS], state[run_state.RATES] = self._records.ctypes.data, self._rates.ctypes.data
 
+    def bind(self) -> None:
+        """Compile or load the compute kernels for whole batches, which the first run would do otherwise."""
+        self.session.prepare(self.batch)
+
     def begin(self, rows: Array, *, done: int = 0, epoch: int = 0) -> None:
         """The batches are `rows` in this order, `done` of them already done."""
         self._order = np.ascontiguousarray(rows, np.int64)

@@ -14,6 +14,7 @@ from engine import definition, fit
 from engine.data import Dataset as EngineDataset
 from engine.errors import DataError, DefinitionError, NumericsError, WeightsError
 from engine.progress import CheckpointFiles, Outcome
+from engine.stages import Stages
 from store.errors import BlobGone, CorruptBlob
 from store.models import Job
 from store.repositories.attempts import AttemptRepository
@@ -147,19 +148,24 @@ class Trainer:
         return DONE
 
     def _train(self) -> tuple[Outcome, StoredCheckpoint | None, StoreReporter]:
-        with self.database.read() as session:
+        stages = Stages()
+        with stages("dataset"), self.database.read() as session:
             datasets = DatasetRepository(session)
             dataset = datasets.find(self.job.dataset_id) if self.job.dataset_id else None
             if dataset is None or dataset.manifest is None or dataset.status != READY:
                 raise JobFault("dataset_gone", "The job's dataset is no longer there.", "/dataset")
             files = [ColumnFile.of(file) for file in datasets.files(dataset.id)]
         document = {key: self.job.spec[key] for key in SPEC_KEYS if key in self.job.spec}
-        spec = definition.parse_job(document, dataset.manifest)
+        with stages("definition"):
+            spec = definition.parse_job(document, dataset.manifest)
         settings = self.database.settings
         cache = DatasetCache(settings.cache_dir / "datasets", settings.cache_bytes)
-        with cache.opened(self.database, files, self._check) as columns:
-            resume = self._latest_checkpoint()
-            initial = self._initial_weights() if resume is None else None
+        with contextlib.ExitStack() as held:
+            with stages("dataset"):
+                columns = held.enter_context(cache.opened(self.database, files, self._check))
+            with stages("checkpoint"):
+                resume = self._latest_checkpoint()
+                initial = self._initial_weights() if resume is None else None
             reporter = StoreReporter(
                 self.database,
                 self.job.id,
@@ -179,6 +185,7 @@ class Trainer:
                     initial_weights=initial,
                     threads=self.threads,
                     memory_bytes=self.memory_bytes,
+                    stages=stages,
                 )
             except BaseException:
                 with contextlib.suppress(StoringFailed):

@@ -90,7 +90,7 @@ class StoreReporter:
         self._final: StoredCheckpoint | None = None
         self._ending = False
         self._failure: BaseException | None = None
-        self._flushed_at = 0.0
+        self._looked_at = self._flushed_at = 0.0
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
@@ -117,6 +117,7 @@ class StoreReporter:
             self._events.append(event)
             self._job_metrics["latest"] = {**self._job_metrics["latest"], **values}
             self._metrics_changed = True
+            self._lock.notify_all()
 
     def log(self, level: Literal["info", "warning", "error"], message: str, data: Mapping[str, Any]) -> None:
         """An event."""
@@ -194,13 +195,17 @@ class StoreReporter:
     def _finished(self) -> bool:
         """Wait for something to do or for the next batch's time; whether nothing more can come."""
         with self._lock:
-            if self._waiting is None and not self._ending:
-                self._lock.wait(max(0.0, self._flushed_at + BATCH_SECONDS - time.monotonic()))
+            while self._waiting is None and not self._ending:
+                left = self._looked_at + BATCH_SECONDS - time.monotonic()
+                rested = self._flushed_at + BATCH_SECONDS <= time.monotonic()
+                if left <= 0 or (rested and self._points):  # the first points go out at once
+                    break
+                self._lock.wait(left)
             return self._ending and self._waiting is None
 
     def _flush(self) -> None:
         """Send the batch, if there is anything in it."""
-        self._flushed_at = time.monotonic()
+        self._looked_at = time.monotonic()
         if not self._notice.is_good():
             leave("the lease was not prolonged in time")
         with self._lock:
@@ -211,6 +216,7 @@ class StoreReporter:
             self._metrics_changed = False
         if progress is None and metrics is None and not events:
             return
+        self._flushed_at = self._looked_at
 
         def write(session: Session) -> None:
             RunningJobRepository(session).report(
@@ -262,7 +268,7 @@ class StoreReporter:
         """Batches go on while a large file is being stored."""
         if self._notice.read() >= CANCEL:
             raise Abandoned
-        if time.monotonic() - self._flushed_at >= BATCH_SECONDS:
+        if time.monotonic() - self._looked_at >= BATCH_SECONDS:
             self._flush()
 
     def _is_published(self, session: Session, stored: StoredCheckpoint) -> Literal[True] | None:

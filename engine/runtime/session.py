@@ -80,11 +80,15 @@ class Session:
 
         `leave` is asked now and then whether to give up in the middle of a step: see `Workers.run`.
         """
+        self.state[run_state.BATCH] = batch
+        return self.workers.run(self.prepare(batch), steps, leave)
+
+    def prepare(self, batch: int) -> Stream:
+        """What runs batches of this size, bound and with its compute kernels loaded."""
         if batch not in self._streams:
             held = (self._arena, self._constants, self.feeds, self.parameters, self.tables)
             self._streams[batch] = Stream(self.bind(batch), self.state, self.workers.threads, held)
-        self.state[run_state.BATCH] = batch
-        return self.workers.run(self._streams[batch], steps, leave)
+        return self._streams[batch]
 
     def fetch(self, name: str, batch: int) -> np.ndarray:
         """A copy of one of the plan's outputs as the last step left it."""

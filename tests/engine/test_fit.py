@@ -35,6 +35,14 @@ def undisturbed(blobs: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Tra
     return train(job(blobs, MLP, metrics=["accuracy"]), blobs, tmp_path_factory.mktemp("undisturbed"))
 
 
+def test_where_the_time_went_is_told_twice(undisturbed: Trained):
+    told = [message for level, message in undisturbed.recorder.logs if level == "info"]
+    assert [message.split(":")[0].rsplit(" ", 2)[0] for message in told] == ["first step after", "trained for"]
+    before, after = ([part.rsplit(" ", 1)[0] for part in message.split(": ")[1].split(", ")] for message in told)
+    assert before == ["preparing", "graphs", "weights", "plan", "compute kernels", "first step"]
+    assert after == ["steps", "validation", "checkpoints"]
+
+
 def test_a_job_gets_no_more_threads_than_there_are_for_it(blobs: Dataset, undisturbed: Trained, tmp_path: Path):
     trained = train(job(blobs, MLP, threads=7, metrics=["accuracy"]), blobs, tmp_path, threads=2)
     (log,) = (message for level, message in trained.recorder.logs if level == "warning")
