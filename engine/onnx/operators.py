@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from engine.errors import WeightsError
 from engine.expressions import EXPRESSIONS
 from engine.graph.ir import Node
@@ -216,3 +218,34 @@ def _embedding(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
 def _where(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
     condition = graph.node("Greater", inputs[0], graph.constant(0.0))
     return [graph.node("Where", condition, *inputs[1:])]
+
+
+@operator("resample")
+def _resample(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
+    """Repeated or left out positions are gathered; other sums are a product with the matrix of their weights."""
+    axis, taps = node.attrs["axis"], node.attrs["taps"]
+    if all(len(read) == 1 and read[0][1] == 1.0 for read in taps):
+        return [graph.node("Gather", inputs[0], graph.integers(*(read[0][0] for read in taps)), axis=axis)]
+    matrix = np.zeros((node.inputs[0].shape[axis], len(taps)), np.float32)
+    for place, read in enumerate(taps):
+        for source, weight in read:
+            matrix[source, place] += weight
+    order = [*(dim for dim in range(len(node.inputs[0].shape)) if dim != axis), axis]
+    product = graph.node("MatMul", transposed(graph, inputs[0], order), graph.constant(matrix))
+    return [transposed(graph, product, np.argsort(order).tolist())]
+
+
+@operator("sparsemax")
+def _sparsemax(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
+    """As the reference: sort, sums so far, how many are above their threshold, subtract it."""
+    (x,), last = inputs, graph.integers(-1)
+    count = node.inputs[0].shape[-1]
+    ordered, _ = graph.nodes("TopK", [x, graph.integers(count)], 2, {"axis": -1, "largest": 1, "sorted": 1})
+    sums = graph.node("CumSum", ordered, graph.constant(-1, "int64"))
+    products = graph.node("Mul", ordered, graph.constant(np.arange(1, count + 1)))
+    inside = graph.node("Cast", graph.node("Greater", products, graph.node("Sub", sums, graph.constant(1.0))),
+                        to=ELEMENTS["float32"])
+    total = graph.node("ReduceSum", graph.node("Mul", ordered, inside), last, keepdims=1)
+    mean = graph.node("Div", graph.node("Sub", total, graph.constant(1.0)),
+                      graph.node("ReduceSum", inside, last, keepdims=1))
+    return [graph.node("Relu", graph.node("Sub", x, mean))]

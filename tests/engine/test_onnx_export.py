@@ -37,6 +37,8 @@ def both(written: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.n
     for array in weights.values():
         array += np.abs(random.standard_normal(array.shape)).astype("f4") / 4
     fed = {name: random.standard_normal((BATCH, *shape)).astype("f4") for name, shape in model.inputs.items()}
+    if any("embeddings" in name for name in weights):
+        fed = {name: np.abs(array).astype("i4").astype("f4") for name, array in fed.items()}
     ours = interpret(graph, fed, weights)
     metadata = Metadata(definition=model.to_json(), preprocessing={}, engine_version="1")
     exported = onnx_model(metadata, weights)
@@ -55,8 +57,12 @@ def test_every_layer(name, place):
         np.testing.assert_allclose(theirs[output], expected, rtol=1e-5, atol=1e-5)
 
 
+REQUIRED = {"threshold": {"threshold": 0.1, "default_value": -1.0}}
+
+
 @pytest.mark.parametrize("name", sorted(registry.entries("activation")))
 def test_every_activation(name):
+    activation = write(registry.entries("activation")[name](**REQUIRED.get(name, {})))
     ours, theirs = both({"inputs": {"x": {"shape": [6]}}, "layers": [
-        {"type": "Activation", "name": "y", "activation": write(registry.entries("activation")[name]())}]})
+        {"type": "Activation", "name": "y", "activation": activation}]})
     np.testing.assert_allclose(theirs["y"], ours["y"], rtol=1e-5, atol=1e-5)
