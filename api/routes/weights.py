@@ -33,8 +33,9 @@ EXTENSIONS = {"h5": "weights.h5"}
 MEDIA_TYPE = "application/octet-stream"
 PIECE_BYTES = 1024 * 1024
 
-Format = Annotated[str, Query(description="safetensors, npz, keras (a .keras file) or h5 (a .weights.h5 file)")]
+Format = Annotated[str, Query(description="safetensors, npz, keras (.keras), h5 (.weights.h5) or onnx")]
 Layout = Annotated[str, Query(description="of names and tensors in safetensors and npz: keras or torch")]
+Preprocessing = Annotated[bool, Query(description="onnx only: the model takes examples as the dataset holds them")]
 Chosen = Annotated[
     str | None, Query(description="best, last or a checkpoint's id; by default best if a monitor is set, else last")
 ]
@@ -57,6 +58,7 @@ def download_weights(
     caller: TheCaller,
     format: Format = STORED_FORMAT,
     layout: Layout = STORED_LAYOUT,
+    preprocessing: Preprocessing = False,
     checkpoint: Chosen = None,
 ) -> Response:
     """The weights with their definition, preprocessing and classes: the file alone is enough to predict.
@@ -76,11 +78,11 @@ def download_weights(
     if row.corrupt:
         raise conflict("checkpoint_corrupt", "this checkpoint's stored bytes cannot be read; choose another")
     filename = f"{job_id}-step-{row.step}.{EXTENSIONS.get(format, format)}"
-    if (format, layout) == (STORED_FORMAT, STORED_LAYOUT):
+    if (format, layout, preprocessing) == (STORED_FORMAT, STORED_LAYOUT, False):
         read = partial(read_blob, service.database, row.weights_blob)
         return download(request, read, size=row.size_bytes, sha256=row.sha256, filename=filename, media_type=MEDIA_TYPE)
     try:
-        file = _convert(service.database, row, format, layout)
+        file = _convert(service.database, row, format, layout, preprocessing)
     except WeightsError as error:
         raise invalid(str(error), parameter="format", code="not_exportable") from None
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -88,13 +90,13 @@ def download_weights(
     return download(request, partial(_read, file), size=size, sha256=sha256, filename=filename, media_type=MEDIA_TYPE)
 
 
-def _convert(database: Database, row: Checkpoint, format: str, layout: str) -> BufferedReader:
+def _convert(database: Database, row: Checkpoint, format: str, layout: str, preprocessing: bool) -> BufferedReader:
     """The checkpoint in another format: an open file that has no name any more, and goes when it is closed."""
     with tempfile.TemporaryDirectory(prefix="stoker-weights-") as folder:
         source, output = Path(folder, "source"), Path(folder, "output")
         with source.open("wb") as file:
             file.writelines(read_blob(database, row.weights_blob))
-        engine.export_weights(source, format, output, layout)
+        engine.export_weights(source, format, output, layout=layout, preprocessing=preprocessing)
         return output.open("rb")
 
 

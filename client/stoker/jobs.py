@@ -13,7 +13,7 @@ from stoker.transport import Transport
 from stoker.types import Checkpoint, Event, Job, Page, Series
 
 ROUTE = "/v1/jobs"
-WEIGHTS_FORMATS = ("safetensors", "npz", "keras", "h5")
+WEIGHTS_FORMATS = ("safetensors", "npz", "keras", "h5", "onnx")
 
 
 class Jobs:
@@ -109,20 +109,22 @@ class Jobs:
         *,
         format: str | None = None,
         layout: str | None = None,
+        preprocessing: bool = False,
         checkpoint: str | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Path:
         """Downloads trained weights and checks their SHA-256.
 
-        `format` is `safetensors`, `npz`, `keras` or `h5`; by default what the output's name ends with (safetensors
-        if with nothing, OutputError if with something else). `layout="torch"` gives safetensors and npz the names and
-        layouts of the equivalent PyTorch module. `checkpoint` is `best`, `last` or an id (default: best if the job has
+        `format` is `safetensors`, `npz`, `keras`, `h5` or `onnx`; by default what the output's name ends with
+        (safetensors if with nothing, OutputError if with something else). `layout="torch"` gives safetensors and npz
+        the names and layouts of the equivalent PyTorch module; with `preprocessing` an ONNX model takes examples as the
+        dataset holds them. `checkpoint` is `best`, `last` or an id (default: best if the job has
         a monitor, else last).
         """
         path = f"{ROUTE}/{job_id}/weights"
         format = format or _format_of(Path(output))
         return download(self._transport, path, Path(output), progress=progress, format=format, layout=layout,
-                        checkpoint=checkpoint)
+                        preprocessing="true" if preprocessing else None, checkpoint=checkpoint)
 
     def _act(self, job_id: str, verb: str) -> Job:
         return Job.from_json(self._transport.act(f"{ROUTE}/{job_id}/{verb}"))

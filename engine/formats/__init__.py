@@ -42,12 +42,16 @@ def read(path: Path) -> WeightsFile:
                        f"received {foreign if start else 'an empty file'}")
 
 
-def export_weights(weights_file: Path, format: str, output: Path, layout: str = "keras") -> None:
+def export_weights(weights_file: Path, format: str, output: Path, *, layout: str = "keras",
+                   preprocessing: bool = False) -> None:
     """Write a weights file's tensors and metadata to `output` in another format; the same bytes every time.
 
-    `layout` is of names and tensors: keras or torch, the latter in formats that hold any tensors.
+    `layout` is of names and tensors: keras or torch, the latter in formats that hold any tensors. `preprocessing` goes
+    into formats that hold computations.
     """
     target = weights_format(format)
+    if preprocessing:
+        target = target.with_preprocessing()
     content = read(weights_file)
     if content.metadata is None:
         raise WeightsError("expected a weights file with Stoker's metadata, received one without")

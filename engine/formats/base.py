@@ -55,8 +55,13 @@ class WeightsFormat(ABC):
 
     extension: ClassVar[str]
     media_type: ClassVar[str]
+    type_name: ClassVar[str]
     whole_model: ClassVar[bool] = False
     """True where a file is laid out by the model in its metadata, and holds that model's variables and no others."""
+
+    def with_preprocessing(self) -> WeightsFormat:
+        """The format with the preprocessing as a part of the model. Raises WeightsError where it cannot be."""
+        raise WeightsError(f"preprocessing: expected the format onnx, received {self.type_name}")
 
     @abstractmethod
     def recognises(self, start: bytes) -> bool:

@@ -17,9 +17,13 @@ from engine.registry import register
 class OnnxFile(WeightsFormat):
     """The model's prediction as an ONNX graph (opset 18) with an open batch."""
 
+    preprocessing: bool = False
     extension = ".onnx"
     media_type = "application/octet-stream"
     whole_model = True
+
+    def with_preprocessing(self) -> WeightsFormat:
+        return OnnxFile(preprocessing=True)
 
     def recognises(self, start: bytes) -> bool:
         return False
@@ -30,6 +34,6 @@ class OnnxFile(WeightsFormat):
     def write(self, path: Path, tensors: Tensors, metadata: Metadata) -> None:
         from engine.onnx.export import onnx_model, write_onnx
 
-        encoded = write_onnx(onnx_model(metadata, tensors))
+        encoded = write_onnx(onnx_model(metadata, tensors, preprocessing=self.preprocessing))
         with replacing(path) as file:
             file.write(encoded)

@@ -52,14 +52,14 @@ def _stored(metadata: Metadata, names: list[str]) -> dict[str, Stored]:
     """Inputs as the dataset holds them."""
     inputs = metadata.preprocessing.get("inputs", {})
     only = next(iter(inputs)) if len(inputs) == 1 else None
-    affine = affine_of(dict(metadata.preprocessing))
     found = {}
     for name in names:
         source = name if name in inputs else only
-        if source is None:
-            raise WeightsError(f"preprocessing of input {name}: expected a picture or an array, received table columns, "
-                               "whose preprocessing ONNX cannot hold")
-        found[name] = Stored(tuple(inputs[source]["shape"]), inputs[source]["dtype"], affine.get(source))
+        written = inputs[source] if source is not None else {"dtype": "float32", "parts": []}
+        if written["dtype"] != "uint8" and [part["steps"] for part in written["parts"]] != [[]]:
+            raise WeightsError(f"preprocessing of input {name}: expected pictures, or one array without steps; what "
+                               "is done to table columns ONNX cannot hold")
+        found[name] = Stored(tuple(written["shape"]), written["dtype"], affine_of(metadata.preprocessing).get(source))
     return found
 
 

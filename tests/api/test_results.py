@@ -148,17 +148,17 @@ def test_npz_holds_the_same_arrays_and_is_the_same_every_time(server, trained):
     assert part.content == response.content[1000:2000]
 
 
-@pytest.mark.parametrize("name", ["tensorflow", "onnx", "pickle", "../safetensors", "x" * 300])
+@pytest.mark.parametrize("name", ["tensorflow", "pickle", "../safetensors", "x" * 300])
 def test_an_unknown_format_is_refused_with_those_there_are(server, trained, name):
     job, _, _ = trained
     response = server.http.get(f"/v1/jobs/{job['id']}/weights", params={"format": name})
     assert (response.status_code, response.json()["code"]) == (422, "unknown_format")
-    assert "safetensors, npz, keras, h5" in response.json()["detail"]
+    assert "safetensors, npz, keras, h5, onnx" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(("parameters", "ending", "start"), [
     ({"format": "keras"}, ".keras", b"PK"), ({"format": "h5"}, ".weights.h5", b"\x89HDF"),
-    ({"layout": "torch"}, ".safetensors", b"")])
+    ({"format": "onnx"}, ".onnx", b""), ({"layout": "torch"}, ".safetensors", b"")])
 def test_other_tools_files(server, trained, parameters, ending, start):
     job, _, _ = trained
     response = server.http.get(f"/v1/jobs/{job['id']}/weights", params=parameters)
@@ -171,8 +171,10 @@ def test_an_unknown_layout_is_refused(server, trained):
     job, _, _ = trained
     response = server.http.get(f"/v1/jobs/{job['id']}/weights", params={"layout": "jax"})
     assert (response.status_code, response.json()["code"]) == (422, "unknown_layout")
-    response = server.http.get(f"/v1/jobs/{job['id']}/weights", params={"layout": "torch", "format": "keras"})
-    assert (response.status_code, response.json()["code"]) == (422, "not_exportable")
+    for parameters in ({"layout": "torch", "format": "keras"}, {"preprocessing": True, "format": "keras"},
+                       {"preprocessing": True, "format": "onnx"}):
+        response = server.http.get(f"/v1/jobs/{job['id']}/weights", params=parameters)
+        assert (response.status_code, response.json()["code"]) == (422, "not_exportable")
 
 
 def test_best_without_a_monitor(server, dataset):

@@ -166,7 +166,7 @@ def test_weights_in_an_unknown_format_are_refused(
 ) -> None:
     assert main(["weights", "job_1", "-o", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
-    assert "ends with .safetensors or .npz or .keras or .h5" in error and error.endswith("or keras or h5\n")
+    assert "ends with .safetensors or .npz or .keras or .h5 or .onnx" in error and error.endswith("or h5 or onnx\n")
     assert not server.requests and not list(tmp_path.iterdir())
 
 

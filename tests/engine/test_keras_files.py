@@ -176,7 +176,7 @@ def test_an_activation_that_keras_cannot_store_is_named(tmp_path):
 def test_torch_layout(tmp_path):
     """A convolution has (out, in, height, width), a dense layer behind a Flatten takes channels first."""
     source, output = written(tmp_path, "keras"), tmp_path / "torch.safetensors"
-    formats.export_weights(source, "safetensors", output, "torch")
+    formats.export_weights(source, "safetensors", output, layout="torch")
     found = formats.read(output).tensors
     _, weights = trained(IMAGE)
     assert np.array_equal(found["conv2d.weight"], weights["conv2d/kernel"].transpose(3, 2, 0, 1))
@@ -193,4 +193,4 @@ def test_torch_layout(tmp_path):
     ("npz", "jax", "expected the layout keras or torch, received 'jax'")])
 def test_a_layout_that_there_is_not(tmp_path, format, layout, message):
     with pytest.raises(WeightsError, match=message):
-        formats.export_weights(written(tmp_path, "keras"), format, tmp_path / "out", layout)
+        formats.export_weights(written(tmp_path, "keras"), format, tmp_path / "out", layout=layout)

@@ -66,3 +66,26 @@ def test_every_activation(name):
     ours, theirs = both({"inputs": {"x": {"shape": [6]}}, "layers": [
         {"type": "Activation", "name": "y", "activation": activation}]})
     np.testing.assert_allclose(theirs["y"], ours["y"], rtol=1e-5, atol=1e-5)
+
+
+def test_preprocessing_on_request():
+    """The model then takes pictures as they are stored: uint8, rescaled inside."""
+    model = parse_model({"inputs": {"image": {"shape": [4, 4, 1]}}, "layers": [{"type": "Flatten", "name": "y"}]}, "")
+    preprocessing = {"inputs": {"image": {"shape": [4, 4, 1], "dtype": "uint8",
+                                          "parts": [{"steps": [{"type": "Rescaling", "scale": 0.5, "offset": 1.0}]}]}}}
+    metadata = Metadata(definition=model.to_json(), preprocessing=preprocessing, engine_version="1")
+    exported = onnx_model(metadata, {}, preprocessing=True)
+    pictures = np.arange(32, dtype=np.uint8).reshape(2, 4, 4, 1)
+    (found,) = ReferenceEvaluator(exported).run(None, {"image": pictures})
+    np.testing.assert_array_equal(found, pictures.reshape(2, 16) * np.float32(0.5) + 1)
+
+
+def test_equal_models_give_equal_bytes(tmp_path: Path):
+    written = {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Dense", "units": 2}]}
+    model = parse_model(written, "")
+    weights = initial_weights(forward_graph(model)[1].variables, 0)
+    metadata = Metadata(definition=model.to_json(), preprocessing={}, engine_version="1")
+    for name in ("a", "b"):
+        formats.weights_format("onnx").write(tmp_path / name, weights, metadata)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert onnx.load(tmp_path / "a").opset_import[0].version == 18
