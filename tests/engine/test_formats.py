@@ -114,7 +114,7 @@ def test_a_foreign_file_is_not_exported(tmp_path):
 
 
 def test_an_unknown_format_lists_those_there_are():
-    with pytest.raises(WeightsError, match=r"npz, onnx, safetensors, received 'safetensor'; did you mean 'safetensors'"):
+    with pytest.raises(WeightsError, match=r"onnx, safetensors, received 'safetensor'; did you mean 'safetensors'"):
         formats.weights_format("safetensor")
 
 
