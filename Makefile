@@ -74,7 +74,7 @@ $(RIVALS)/.installed: requirements/bench-peers.txt
 	$(RIVALS)/bin/python -m pip --disable-pip-version-check --no-input install -q -r requirements/bench-peers.txt
 	@touch $@
 
-bench: $(VENV)/.demo $(RIVALS)/.installed  ## training steps beside PyTorch, Keras and JAX; ONLY=cnn32 for one
+bench: $(VENV)/.demo $(RIVALS)/.installed  ## training steps beside PyTorch, Keras and JAX; ONLY=cnn32, ONLY="kernels compile" for a part
 	$(BIN)/python -m benchmarks.bench --peers $(RIVALS)/bin/python --only $(ONLY)
 
 pins: $(VENV)/.test  ## write requirements/*.txt from *.in at the versions installed in .venv

@@ -1,6 +1,6 @@
-"""Training steps of every workload, the engine's and each peer's in turn. `make bench` runs it.
+"""Training steps of every workload, the engine's and each peer's in turn; kernels; first steps. `make bench` runs it.
 
-python -m benchmarks.bench --peers .venv-bench/bin/python [--only cnn32 …]
+python -m benchmarks.bench --peers .venv-bench/bin/python [--only cnn32 kernels compile …]
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import compiling, kernels, results
 from benchmarks.results import OURS, PEAK, Comparison, Figures
-from benchmarks.step import make_problem
+from benchmarks.step import make_problem, missing
 from benchmarks.turns import ROOT, Contender, Failed, Process
 from benchmarks.workloads import WORKLOADS, Workload
 
@@ -58,17 +59,17 @@ class Bench:
             folder = Path(scratch)
             make_problem(workload).save(folder)
             cache = {"STOKER_KERNEL_CACHE": str(folder / "kernels")}
-            with self._start(ENGINE, folder, dropout=True, environment=cache) as cold:
+            with self.start(ENGINE, folder, dropout=True, environment=cache) as cold:
                 cold_seconds = float(cold.ready["first_step_seconds"])
             found = Comparison(workload.name, workload.description, {}, cold_seconds)
             if workload.has_dropout:
                 fitting = self._check(workload, fitting, folder, cache, found)
             with ExitStack() as stack:
-                running = [stack.enter_context(self._start(ENGINE, folder, dropout=True, environment=cache)),
-                           stack.enter_context(self._start(MACHINE, folder, dropout=True))]
+                running = [stack.enter_context(self.start(ENGINE, folder, dropout=True, environment=cache)),
+                           stack.enter_context(self.start(MACHINE, folder, dropout=True))]
                 for contender in fitting:
                     try:
-                        running.append(stack.enter_context(self._start(contender, folder, dropout=True)))
+                        running.append(stack.enter_context(self.start(contender, folder, dropout=True)))
                     except Failed as failure:
                         found.failures.append(str(failure))
                 losses = {process.contender.label: process.ready["losses"] for process in running
@@ -81,8 +82,9 @@ class Bench:
                 self._rounds(running, found)
         return found
 
-    def _start(self, contender: Contender, folder: Path, *, dropout: bool,
-               environment: dict[str, str] | None = None) -> Process:
+    def start(self, contender: Contender, folder: Path, *, dropout: bool,
+              environment: dict[str, str] | None = None) -> Process:
+        """One contender's process on the problem in a folder."""
         interpreter = Path(sys.executable) if contender in (ENGINE, MACHINE) else self.peers
         return Process(contender, interpreter, folder, self.threads, dropout=dropout, environment=environment)
 
@@ -93,7 +95,7 @@ class Bench:
         running = []
         for contender in (ENGINE, *contenders):
             try:
-                with self._start(contender, folder, dropout=False, environment=cache) as process:
+                with self.start(contender, folder, dropout=False, environment=cache) as process:
                     losses[contender.label] = process.ready["losses"]
                 running.append(contender)
             except Failed as failure:
@@ -123,7 +125,6 @@ class Bench:
                 setattr(its, name, process.ready[name])
         found.figures = figures
 
-
     def _warm(self, running: list[Process], found: Comparison) -> list[Process]:
         """Two short turns; returns the processes that are worth timing."""
         seconds: dict[str, float] = {}
@@ -151,35 +152,65 @@ def peer_versions(interpreter: Path) -> str:
     return subprocess.run([str(interpreter), "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def main() -> int:
-    """Compare each workload and write results.md."""
+def kernel_section(bench: Bench, settings: str) -> str:
+    """GFLOP/s of contractions by shape, beside the peak."""
+    found = list(kernels.rows(bench.threads))
+    print(results.table(kernels.COLUMNS, found), flush=True)
+    notes = ("an op alone, bound as in a training step: halos, transposes and folds are in its time", settings)
+    return results.table_section(KERNELS, notes, kernels.COLUMNS, found)
+
+
+def compile_section(bench: Bench, settings: str) -> str:
+    """First steps on an empty kernel cache and from it."""
+    workloads = [workload for workload in WORKLOADS.values() if not missing(workload)]
+    found = list(compiling.rows(workloads, lambda folder, environment: bench.start(
+        ENGINE, folder, dropout=True, environment=environment)))
+    print(results.table(compiling.COLUMNS, found), flush=True)
+    notes = ("from the problem's files to the first update, in a process of its own each time; imports not counted",
+             settings)
+    return results.table_section(COMPILE, notes, compiling.COLUMNS, found)
+
+
+def workload_section(bench: Bench, workload: Workload, settings: str) -> str:
+    """A workload beside all peers, or the line that it is missing."""
+    if absent := missing(workload):
+        print(results.missing_text(workload.name, absent), flush=True)
+        return results.missing_section(workload.name, workload.description, absent)
+    found = bench.compare(workload)
+    print(results.text(found), flush=True)
+    return results.section(found, settings)
+
+
+KERNELS, COMPILE = "kernels", "compile"
+TABLES = {KERNELS: kernel_section, COMPILE: compile_section}
+SECTIONS = (*WORKLOADS, *TABLES)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the sections asked for into results.md."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--peers", type=Path, default=ROOT / ".venv-bench/bin/python", help="the peers' interpreter")
-    options.add_argument("--only", nargs="*", default=[], choices=list(WORKLOADS), metavar="WORKLOAD")
+    options.add_argument("--only", nargs="*", default=[], choices=SECTIONS, metavar="SECTION",
+                         help=f"of {', '.join(SECTIONS)}")
     options.add_argument("--contenders", nargs="*", default=[], help="beginnings of peers' names; default: all")
     options.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--seconds", type=float, default=1.0, help="of each process in each round")
     options.add_argument("--output", type=Path, default=Path(__file__).with_name("results.md"))
-    chosen = options.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = options.parse_args(arguments)
     # The interpreter of an environment is a link: what it links to does not know the environment.
     bench = Bench(chosen.peers.absolute(), chosen.threads, chosen.rounds, chosen.seconds, chosen.contenders)
-    settings = (f"{results.today()}; {results.machine()}; {peer_versions(bench.peers)}; {bench.threads} threads, "
-                f"{bench.rounds} rounds of {bench.seconds:g} s")
-    for name in chosen.only or WORKLOADS:
-        workload = WORKLOADS[name]
-        if workload.missing:
-            print(results.missing_text(name, workload.missing), flush=True)
-            part = results.missing_section(name, workload.description, workload.missing)
-        else:
-            found = bench.compare(workload)
-            print(results.text(found), flush=True)
-            part = results.section(found, settings)
+    here = f"{results.today()}; {results.machine()}"
+    versions = peer_versions(bench.peers) if set(chosen.only or WORKLOADS) & set(WORKLOADS) else ""
+    measured = f"{here}; {versions}; {bench.threads} threads, {bench.rounds} rounds of {bench.seconds:g} s"
+    for name in chosen.only or SECTIONS:
+        part = (TABLES[name](bench, f"{here}; {bench.threads} threads") if name in TABLES
+                else workload_section(bench, WORKLOADS[name], measured))
         before = chosen.output.read_text() if chosen.output.exists() else ""
-        chosen.output.write_text(results.merged(before, {name: part}, list(WORKLOADS)))
+        chosen.output.write_text(results.merged(before, {name: part}, SECTIONS))
     return 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

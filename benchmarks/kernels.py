@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.peak import Peak
-from benchmarks.step import Step, make_problem
+from benchmarks.step import Step, make_problem, missing
 from benchmarks.workloads import WORKLOADS
 from engine.graph.ir import Graph, GraphBuilder
 from engine.lowering.plan import compile_plan
@@ -169,7 +169,7 @@ def calls(name: str) -> Iterator[tuple[str, ...]]:
 def main() -> int:
     """Print one table or the other."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--step", choices=[name for name, workload in WORKLOADS.items() if not workload.missing])
+    options.add_argument("--step", choices=[name for name, workload in WORKLOADS.items() if not missing(workload)])
     options.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     chosen = options.parse_args()
     if chosen.step:

@@ -13,6 +13,8 @@ from benchmarks.workloads import BATCHES, WORKLOADS, Workload
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+Named = dict[str, Any]
+"""A layer's variables by their paths within it: `kernel`, or `query/kernel` where a layer holds others."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Problem:
     workload: Workload
     shapes: dict[str, Shape]
     inputs: dict[str, list[str]]
-    weights: dict[str, dict[str, Array]]
+    weights: dict[str, Named]
     x: Array
     y: Array
 
@@ -34,7 +36,7 @@ class Problem:
         graph = {"workload": self.workload.name, "shapes": self.shapes, "inputs": self.inputs}
         (folder / "problem.json").write_text(json.dumps(graph))
         flat = {f"{layer}/{name}": data for layer, named in self.weights.items() for name, data in named.items()}
-        np.savez(folder / "weights.npz", **flat)  # type: ignore[arg-type]
+        np.savez(folder / "weights.npz", **flat)
         np.savez(folder / "batches.npz", x=self.x, y=self.y)
 
     @staticmethod
@@ -42,15 +44,24 @@ class Problem:
         """Read it; without `dropout` every rate is 0."""
         graph = json.loads((folder / "problem.json").read_text())
         workload = WORKLOADS[graph["workload"]]
-        weights: dict[str, dict[str, Array]] = {layer: {} for layer in graph["shapes"]}
+        weights: dict[str, Named] = {layer: {} for layer in graph["shapes"]}
         with np.load(folder / "weights.npz") as stored:
             for path in stored.files:
-                layer, _, name = path.rpartition("/")
+                layer, _, name = path.partition("/")
                 weights[layer][name] = stored[path]
         with np.load(folder / "batches.npz") as stored:
             x, y = stored["x"], stored["y"]
         shapes = {layer: tuple(shape) for layer, shape in graph["shapes"].items()}
         return Problem(workload if dropout else workload.without_dropout(), shapes, graph["inputs"], weights, x, y)
+
+
+def variable(weights: Named, name: str, *words: str) -> Any:
+    """The only one of this name whose path has every word in it. Raises KeyError if there is none, or another."""
+    found = [path for path in weights if path.rpartition("/")[2] == name
+             and all(word in path for word in words)]
+    if len(found) != 1:
+        raise KeyError(f"expected one {name} of {words}, received {found}")
+    return weights[found[0]]
 
 
 def batches(workload: Workload, seed: int = 0) -> tuple[Array, Array]:

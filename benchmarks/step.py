@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.problem import Problem, batches
 from benchmarks.workloads import BATCHES, BETA_1, BETA_2, EPSILON, LEARNING_RATE, Workload
+from engine import registry
 from engine.definition import parse_model
 from engine.definition.model import Model
 from engine.definition.training import Training
@@ -47,6 +48,11 @@ def program(workload: Workload) -> tuple[Model, Program]:
     return model, train_program(model, training(model, workload.batch), pipeline)
 
 
+def missing(workload: Workload) -> list[str]:
+    """The types of its layers that the engine does not have yet."""
+    return [type for type in workload.layer_types if registry.lookup("layer", type) is None]
+
+
 def direct_flops(trained: Program, batch: int) -> int:
     """Floating-point operations of a step's contractions, forward and backward, done directly: no transform saves any,
     no padding adds any. What needs no gradient (the first layer's input) has none.
@@ -60,7 +66,7 @@ def make_problem(workload: Workload) -> Problem:
     model, trained = program(workload)
     weights: dict[str, dict[str, Any]] = {node.name: {} for node in model.layers}
     for path, data in initial_weights(trained.variables, seed=0).items():
-        layer, _, name = path.rpartition("/")
+        layer, _, name = path.partition("/")
         weights[layer][name] = data
     shapes = {node.name: tuple(int(dim) for dim in model.types[node.name].shape[1:]) for node in model.layers}  # type: ignore[arg-type]
     inputs = {node.name: list(node.inputs) for node in model.layers}
@@ -119,7 +125,7 @@ def _store(problem: Problem, trained: Program) -> dict[str, Any]:
     """The weight store with the problem's weights and slots of zeros."""
     store: dict[str, Any] = {}
     for variable in trained.variables:
-        layer, _, name = variable.name.rpartition("/")
+        layer, _, name = variable.name.partition("/")
         store[variable.name] = aligned(variable.shape, "float32")
         store[variable.name][...] = problem.weights[layer][name]
     return store | empty_slots(trained.slots)

@@ -19,7 +19,7 @@ BATCHES = 8
 
 @dataclass(frozen=True)
 class Workload:
-    """`shape` is one example's, `missing` names the layers that the engine does not have yet."""
+    """`shape` is one example's."""
 
     name: str
     description: str
@@ -29,12 +29,17 @@ class Workload:
     layers: tuple[Layer, ...]
     vocabulary: int = 0
     """Above 0, examples are integers below it instead of real numbers."""
-    missing: tuple[str, ...] = ()
 
     @property
     def definition(self) -> dict[str, Any]:
         """The model in the native form; every layer is named."""
         return {"name": self.name, "inputs": {"x": {"shape": list(self.shape)}}, "layers": list(self.layers)}
+
+    @property
+    def layer_types(self) -> list[str]:
+        """The types of all layers, those that others wrap included."""
+        wrapped = [layer["layer"] for layer in self.layers if "layer" in layer]
+        return sorted({layer["type"] for layer in (*self.layers, *wrapped)})
 
     @property
     def has_dropout(self) -> bool:
@@ -146,10 +151,9 @@ def _mobilenet() -> tuple[Layer, ...]:
 
 
 def _transformer(dropout: float) -> tuple[Layer, ...]:
-    """A two-layer encoder with normalization before each half (arXiv:2002.04745)."""
+    """A two-layer encoder with normalization before each half (arXiv:2002.04745); Keras has no layer of positions."""
     net = _Chain()
-    net.add("Embedding", "tokens", input_dim=1000, output_dim=128)
-    last = net.add("PositionEmbedding", "positions", sequence_length=64)
+    last = net.add("Embedding", "tokens", input_dim=1000, output_dim=128)
     for block in range(2):
         name = f"b{block}"
         normed = net.add("LayerNormalization", f"{name}_norm_1", [last], epsilon=1e-5)
@@ -167,12 +171,12 @@ def _transformer(dropout: float) -> tuple[Layer, ...]:
     return tuple(net.layers)
 
 
-def _recurrent(type: str) -> tuple[Layer, ...]:
-    return _named([{"type": type, "units": 128}, {"type": "Dense", "units": 10}])
+def _recurrent(layer: Layer) -> tuple[Layer, ...]:
+    return _named([layer, {"type": "Dense", "units": 10}])
 
 
 IMAGE = (32, 32, 3)
-ATTENTION = ("Embedding", "PositionEmbedding", "LayerNormalization", "MultiHeadAttention", "GlobalAveragePooling1D")
+LSTM: Layer = {"type": "LSTM", "units": 128}
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
@@ -184,12 +188,12 @@ WORKLOADS: dict[str, Workload] = {
         Workload("cnn128", "the same, batch 128", 128, IMAGE, 10, _cnn()),
         Workload("resnet20", "ResNet-20 on 32x32x3, batch 128", 128, IMAGE, 10, _resnet20()),
         Workload("mobilenet", "depthwise separable, 32x32x3, width 16 to 256, batch 64", 64, IMAGE, 10, _mobilenet()),
-        Workload("lstm64", "64 steps x 32, 128 units, batch 64", 64, (64, 32), 10, _recurrent("LSTM"),
-                 missing=("LSTM",)),
-        Workload("gru64", "as lstm64, GRU", 64, (64, 32), 10, _recurrent("GRU"), missing=("GRU",)),
+        Workload("lstm64", "64 steps x 32, 128 units, batch 64", 64, (64, 32), 10, _recurrent(LSTM)),
+        Workload("gru64", "as lstm64, GRU", 64, (64, 32), 10, _recurrent({"type": "GRU", "units": 128})),
+        Workload("bilstm64", "as lstm64, in both directions", 64, (64, 32), 10,
+                 _recurrent({"type": "Bidirectional", "layer": {"name": "lstm", **LSTM}})),
         Workload("tr32", "2-layer encoder, d=128, 4 heads, ff 256, 64 tokens, dropout 0.1, batch 32", 32, (64,), 10,
-                 _transformer(0.1), vocabulary=1000, missing=ATTENTION),
-        Workload("tr32-nodrop", "the same without dropout", 32, (64,), 10, _transformer(0.0), vocabulary=1000,
-                 missing=ATTENTION),
+                 _transformer(0.1), vocabulary=1000),
+        Workload("tr32-nodrop", "the same without dropout", 32, (64,), 10, _transformer(0.0), vocabulary=1000),
     )
 }

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from benchmarks.participant import Settings, serve, settings
+from benchmarks.peers import jax_sequence
 from benchmarks.workloads import BATCHES, BETA_1, BETA_2, EPSILON, LEARNING_RATE, Layer
 
 MANY = 50
@@ -59,8 +60,17 @@ def apply(layer: Layer, weights: Any, inputs: list[Any], key: Any, moving: dict[
         case "Activation":
             y = x
         case "Dropout":
-            kept = 1.0 - layer["rate"]
-            y = jnp.where(jax.random.bernoulli(key, kept, x.shape), x / kept, 0.0) if kept < 1.0 else x
+            y = jax_sequence.dropout(x, layer["rate"], key)
+        case "LSTM" | "GRU" | "Bidirectional":
+            y = jax_sequence.recurrent(layer, weights, x)
+        case "Embedding":
+            y = weights["embeddings"][x]
+        case "LayerNormalization":
+            y = jax_sequence.layer_norm(layer, weights, x)
+        case "MultiHeadAttention":
+            y = jax_sequence.attention(layer, weights, x, key)
+        case "GlobalAveragePooling1D":
+            y = x.mean(1)
         case other:
             raise ValueError(f"expected a layer that has its like here, received {other}")
     return ACTIVATIONS[layer["activation"]](y) if layer.get("activation") else y

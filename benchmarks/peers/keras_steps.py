@@ -16,28 +16,37 @@ import keras
 import tensorflow as tf
 
 from benchmarks.participant import Settings, serve, settings
-from benchmarks.problem import Problem
-from benchmarks.workloads import BATCHES, BETA_1, BETA_2, EPSILON, LEARNING_RATE
+from benchmarks.problem import Problem, variable
+from benchmarks.workloads import BATCHES, BETA_1, BETA_2, EPSILON, LEARNING_RATE, Layer
 
 MANY = 50
 
 
 def build(problem: Problem) -> keras.Model:
     """The definition's layers are Keras's by name and options."""
-    values: dict[str, Any] = {"x": keras.Input(problem.workload.shape, name="x")}
+    dtype = "int32" if problem.workload.vocabulary else "float32"
+    values: dict[str, Any] = {"x": keras.Input(problem.workload.shape, name="x", dtype=dtype)}
     last = "x"
     for layer in problem.workload.layers:
-        options = {key: value for key, value in layer.items() if key not in ("type", "inputs")}
-        made = getattr(keras.layers, layer["type"])(**options)
         inputs = [values[name] for name in problem.inputs[layer["name"]]]
         last = layer["name"]
-        values[last] = made(inputs if len(inputs) > 1 else inputs[0])
+        apart = len(inputs) == 1 or layer["type"] == "MultiHeadAttention"
+        values[last] = _made(layer)(*(inputs if apart else [inputs]))
     model = keras.Model(values["x"], values[last])
     for layer in model.layers:
-        for variable in layer.variables:
-            if variable.name in problem.weights.get(layer.name, {}):
-                variable.assign(problem.weights[layer.name][variable.name])
+        for held in layer.weights:
+            ways = [word for word in ("forward", "backward", "query", "key", "value", "output")
+                    if word in held.path.partition("/")[2].rpartition("/")[0]]
+            held.assign(variable(problem.weights[layer.name], held.name, *ways))
     return model
+
+
+def _made(layer: Layer) -> keras.Layer:
+    """A layer with all that it wraps."""
+    options = {key: value for key, value in layer.items() if key not in ("type", "inputs")}
+    if "layer" in options:
+        options["layer"] = _made(options["layer"])
+    return getattr(keras.layers, layer["type"])(**options)
 
 
 class EveryLoss(keras.callbacks.Callback):

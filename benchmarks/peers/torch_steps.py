@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.participant import Settings, serve, settings
+from benchmarks.peers import torch_sequence
+from benchmarks.peers.torch_sequence import fill
 from benchmarks.problem import Problem, Shape
 from benchmarks.workloads import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Layer
 
@@ -92,8 +94,8 @@ def _module(layer: Layer, before: Shape, weights: Weights, padding: int, flatten
     match layer["type"]:
         case "BatchNormalization":
             norm = nn.BatchNorm2d(before[-1], eps=layer["epsilon"], momentum=0.01)
-            _set(norm.weight, weights["gamma"])
-            _set(norm.bias, weights["beta"])
+            fill(norm.weight, weights["gamma"])
+            fill(norm.bias, weights["beta"])
             return norm
         case "Activation":
             return ACTIVATIONS[layer["activation"]]()
@@ -107,6 +109,16 @@ def _module(layer: Layer, before: Shape, weights: Weights, padding: int, flatten
             return GlobalPool()
         case "Add":
             return Residual()
+        case "LSTM" | "GRU" | "Bidirectional":
+            return torch_sequence.Recurrent(layer, before[-1], weights)
+        case "Embedding":
+            return torch_sequence.embedding(layer, weights)
+        case "LayerNormalization":
+            return torch_sequence.layer_norm(layer, before[-1], weights)
+        case "MultiHeadAttention":
+            return torch_sequence.Attention(layer, before[-1], weights)
+        case "GlobalAveragePooling1D":
+            return torch_sequence.MeanOverTime()
     raise ValueError(f"expected a layer that has its like here, received {layer['type']}")
 
 
@@ -116,8 +128,8 @@ def _dense(layer: Layer, before: Shape, weights: Weights, padding: int, flattene
     if flattened:
         kernel = kernel.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
     module = nn.Linear(before[-1], layer["units"])
-    _set(module.weight, kernel.T)
-    _set(module.bias, weights["bias"])
+    fill(module.weight, kernel.T)
+    fill(module.bias, weights["bias"])
     return module
 
 
@@ -130,15 +142,10 @@ def _convolution(layer: Layer, before: Shape, weights: Weights, padding: int, fl
     filters = before[-1] if depthwise else layer["filters"]
     module = nn.Conv2d(before[-1], filters, size, layer.get("strides", 1), padding, bias="bias" in weights,
                        groups=before[-1] if depthwise else 1)
-    _set(module.weight, kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1))
+    fill(module.weight, kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1))
     if module.bias is not None:
-        _set(module.bias, weights["bias"])
+        fill(module.bias, weights["bias"])
     return module
-
-
-def _set(parameter: torch.Tensor, data: np.ndarray[Any, Any]) -> None:
-    with torch.no_grad():
-        parameter.copy_(torch.from_numpy(np.ascontiguousarray(data)))
 
 
 class Steps:
@@ -160,7 +167,8 @@ class Steps:
         else:
             self.x = [batch.contiguous() for batch in x]
         self.y = list(torch.from_numpy(problem.y).long())
-        self.optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, (BETA_1, BETA_2), EPSILON, fused=True)
+        trained = [weights for weights in model.parameters() if weights.requires_grad]
+        self.optimizer = torch.optim.Adam(trained, LEARNING_RATE, (BETA_1, BETA_2), EPSILON, fused=True)
 
         def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return functional.cross_entropy(model(x), y)

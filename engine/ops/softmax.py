@@ -22,6 +22,8 @@ class Softmax(Op):
     samples = (Sample(((5, 7),)), Sample(((2, 3, 33),)), Sample(((4, 1),)))
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
+        if not types[0].shape:
+            raise ShapeMismatch("at least one dimension", "a single number")
         return (types[0],)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:

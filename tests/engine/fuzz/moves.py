@@ -265,4 +265,7 @@ def sample(g: Growth) -> None:
             inputs.append(g.one(*fitting))
         else:
             inputs.append(g.input(shape, dtype, domain))
-    g.apply(name, *inputs, **sample.attrs)
+    made = g.apply(name, *inputs, **sample.attrs)
+    if sample.differentiable == () and made.dtype == "float32":
+        g.pool.remove(made)
+        g.apply("stop_gradient", made)
