@@ -74,6 +74,9 @@ def _matmul(a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int
 
 
 def _views(function: str, a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int) -> list[Contraction]:
+    if function == "batch_matmul":
+        *lead, m, n = out.shape
+        return [contraction.batch_matmul(prod(lead), m, b.shape[-2], n, **attrs)]
     if function == "conv2d":
         return [contraction.conv2d(a.shape, b.shape, out.shape, **attrs)]
     if function == "conv2d_backward_kernel":

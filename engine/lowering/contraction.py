@@ -71,6 +71,12 @@ def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1, width: 
                        (Outer(parts, length * k_a, length * line, m * n),), split=k, column_b=column_b)
 
 
+def batch_matmul(count: int, m: int, k: int, n: int, *, transpose: bool) -> Contraction:
+    """`count` products of (m, k), or (k, m) if `transpose`, by (k, n)."""
+    row_a, k_a = (1, m) if transpose else (k, 1)
+    return Contraction(m, row_a, n, n, (ONCE, ONCE, Reduction(k, k_a, n)), (Outer(count, m * k, k * n, m * n),))
+
+
 def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,
            groups: int) -> Contraction:
     """Convolution of x (n, h, w, c), already padded, by kernel (kh, kw, c / groups, out).

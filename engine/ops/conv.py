@@ -85,7 +85,7 @@ def _samples(*, backward: str = "") -> tuple[Sample, ...]:
         outputs = tuple(output_size(x[1 + d], kernel[d], strides[d], dilation[d], padding[d]) for d in (0, 1))
         y = (x[0], *outputs, kernel[3])
         if backward == "data":
-            made.append(Sample((y, kernel), {"size": x[1:3], **settings}, differentiable=()))
+            made.append(Sample((y, kernel), {"size": x[1:3], **settings}))
         elif backward == "kernel":
             made.append(Sample((x, y), {"kernel": kernel[:2], **settings}, differentiable=()))
         else:
@@ -180,6 +180,15 @@ class Conv2DBackwardData(Op):
               groups: int = 1, winograd: int = 0) -> tuple[Type, ...]:
         g, kernel = types
         return (Type((g.shape[0], *size, known(kernel.shape)[2] * groups), g.dtype),)
+
+    def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
+        """The derivatives of a transposed convolution are a convolution and a convolution's own kernel gradient."""
+        y, kernel = node.inputs
+        (g,) = grads
+        assert g is not None
+        attrs = {name: value for name, value in node.attrs.items() if name != "size"}
+        return (b.op("conv2d", g, kernel, **attrs),
+                b.op("conv2d_backward_kernel", g, y, kernel=tuple(kernel.shape[:2]), **attrs))
 
     def reference(self, *arrays: np.ndarray, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
                   dilation: Pair = (1, 1), groups: int = 1, winograd: int = 0) -> tuple[np.ndarray, ...]:
