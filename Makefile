@@ -67,6 +67,8 @@ $(PEERS)/.installed: requirements/peers.txt
 
 parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-peers; writes tests/parity/figures/
 	$(PEERS)/bin/python tests/parity/generate.py
+	$(PEERS)/bin/python tests/parity/keras_layers.py .parity.npz
+	$(BIN)/python -m tests.parity.compare .parity.npz
 	$(BIN)/python -m pytest tests/parity
 
 $(RIVALS)/.installed: requirements/bench-peers.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engine.graph.ir import GraphBuilder, Value
 
@@ -12,6 +13,9 @@ from engine.graph.ir import GraphBuilder, Value
 class Activation(ABC):
     """The options of an activation function."""
 
+    dimensional: ClassVar[bool] = False
+    """True for one that asks which dimension is which: it is applied to the layer's output in its final shape."""
+
     @abstractmethod
     def build(self, b: GraphBuilder, x: Value) -> Value:
-        """The function of `x`, in the same shape. Raises ShapeMismatch."""
+        """The function of `x`, in the same shape (`glu` halves one dimension). Raises ShapeMismatch."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from engine.activations.base import Activation
 from engine.graph.ir import GraphBuilder, Value
-from engine.ops.base import ShapeMismatch
-from engine.options import boolean, number, only, option
+from engine.options import boolean, number, option
 from engine.registry import register
 
 
@@ -107,14 +106,10 @@ class Softplus(Activation):
         return b.op("softplus", x)
 
 
-@register("activation", "softmax")
+@register("activation", "exponential")
 @dataclass(frozen=True, kw_only=True)
-class Softmax(Activation):
-    """exp(x) / sum(exp(x)) over the last axis."""
-
-    axis: int = option(only(-1, "other axes than the last are not supported"), default=-1)
+class Exponential(Activation):
+    """exp(x), without a bound."""
 
     def build(self, b: GraphBuilder, x: Value) -> Value:
-        if x.type.rank < 2:
-            raise ShapeMismatch("rank 2 or more for softmax, (batch, …, classes)", x.type)
-        return b.op("softmax", x)
+        return b.op("exp", x)

@@ -56,4 +56,5 @@ def random_normal(args, begin, end):  # type: ignore[no-untyped-def]
         for index in range(min(32, size - start)):
             first, second = words[2 * index] >> np.uint32(8), words[2 * index + 1] >> np.uint32(8)
             radius = math.sqrt(-2.0 * math.log((np.float64(first) + 1.0) * UNIT))
-            y[start + index] = np.float32(mean + deviation * radius * math.cos(2.0 * math.pi * np.float64(second) * UNIT))
+            drawn = radius * math.cos(2.0 * math.pi * np.float64(second) * UNIT)
+            y[start + index] = np.float32(mean + deviation * drawn)

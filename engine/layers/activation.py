@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from engine.activations.along import axis_option, rows
 from engine.activations.base import Activation as Function
 from engine.activations.relu import rectify
 from engine.graph.ir import Value
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
+from engine.initializers.base import Initializer
+from engine.initializers.constant import Zeros
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, no_constraint, text
+from engine.layers.weighted import initializer, regularizer
 from engine.ops.base import ShapeMismatch
-from engine.options import entry, integer, number, option, optional
+from engine.options import either, entry, integer, number, option, optional, sequence
 from engine.registry import register
+from engine.regularizers.base import Regularizer
 
 
 @register("layer")
@@ -24,7 +30,8 @@ class Activation(Layer):
     activation: Function = option(entry("activation"))
 
     samples = (LayerSample({"activation": "tanh"}, ((5,),), (5,)),
-               LayerSample({"activation": {"type": "leaky_relu", "negative_slope": 0.1}}, ((2, 3, 4),), (2, 3, 4)))
+               LayerSample({"activation": {"type": "leaky_relu", "negative_slope": 0.1}}, ((2, 3, 4),), (2, 3, 4)),
+               LayerSample({"activation": {"type": "glu", "axis": 1}}, ((4, 3),), (2, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         return net.activate(inputs[0], self.activation)
@@ -51,20 +58,85 @@ class ReLU(Layer):
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
-class Softmax(Layer):
-    """exp(x) / sum(exp(x)) over the last dimension.
+class LeakyReLU(Layer):
+    """x above 0, `negative_slope` times x below.
 
-    Input shape: (batch, …, classes). Output shape: the input's.
+    Input shape: any. Output shape: the input's.
     """
 
-    axis: int = option(integer(minimum=-8), default=-1)
+    negative_slope: float = option(number(minimum=0), default=0.3)
 
-    samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"axis": 2}, ((3, 4),), (3, 4)))
+    samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"negative_slope": 0.1}, ((2, 3),), (2, 3)))
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        return net.b.op("leaky_relu", inputs[0], negative_slope=self.negative_slope)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class ELU(Layer):
+    """x above 0, `alpha` times (exp(x) - 1) below.
+
+    Input shape: any. Output shape: the input's.
+    """
+
+    alpha: float = option(number(), default=1.0)
+
+    samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"alpha": 0.5}, ((2, 3),), (2, 3)))
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        return net.b.op("elu", inputs[0], alpha=self.alpha)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class PReLU(Layer):
+    """x above 0, a learned `alpha` times x below (He et al., ICCV 2015); along `shared_axes` there is one alpha.
+
+    Input shape: (batch, …). Output shape: the input's.
+    """
+
+    alpha_initializer: Initializer = option(initializer, default=Zeros())
+    alpha_regularizer: Regularizer | None = option(regularizer, default=None)
+    alpha_constraint: Any = option(no_constraint, default=None)
+    shared_axes: tuple[int, ...] | None = option(
+        optional(either(sequence(integer(minimum=1), maximum=7), integer(minimum=1))), default=None)
+
+    samples = (LayerSample({}, ((5,),), (5,), 5), LayerSample({"shared_axes": [1, 2]}, ((4, 3, 2),), (4, 3, 2), 2),
+               LayerSample({"shared_axes": [1], "alpha_initializer": "ones"}, ((4, 3),), (4, 3), 3))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         (x,) = inputs
-        if x.type.rank < 2:
-            raise ShapeMismatch("rank 2 or more (batch, …, classes)", text(x.shape))
-        if self.axis not in (-1, x.type.rank - 1):
-            raise OptionMismatch("axis", "-1, the last dimension", self.axis)
-        return net.b.op("softmax", x)
+        shared = (self.shared_axes,) if isinstance(self.shared_axes, int) else self.shared_axes or ()
+        if any(axis >= x.type.rank for axis in shared):
+            raise OptionMismatch("shared_axes", f"dimensions of {text(x.shape)}", list(shared))
+        shape = tuple(1 if axis in shared else dim for axis, dim in enumerate(x.shape[1:], 1))
+        alpha = net.weight("alpha", shape, self.alpha_initializer, regularizer=self.alpha_regularizer)
+        below = net.b.op("multiply", alpha, net.b.op("relu", net.b.op("negative", x)))
+        return net.b.op("subtract", net.b.op("relu", x), below)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) along one dimension, or over several together.
+
+    Input shape: (batch, …). Output shape: the input's.
+    """
+
+    axis: int | tuple[int, ...] = option(either(sequence(axis_option, 1, 7), axis_option), default=-1)
+
+    samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"axis": 2}, ((3, 4),), (3, 4)),
+               LayerSample({"axis": 1}, ((3, 4),), (3, 4)), LayerSample({"axis": [1, -1]}, ((3, 4, 2),), (3, 4, 2)))
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        (x,) = inputs
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        rank = x.type.rank
+        if len({axis % rank for axis in axes}) < len(axes):
+            raise OptionMismatch("axis", "different dimensions", list(axes))
+        try:
+            return rows(net.b, "softmax", x, axes)
+        except ShapeMismatch as mismatch:
+            expected = f"a dimension of {text(x.shape)} other than the batch"
+            raise OptionMismatch("axis", expected, self.axis) from mismatch

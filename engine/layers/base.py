@@ -50,6 +50,8 @@ class LayerSample:
     inputs: tuple[tuple[int, ...], ...]
     output: tuple[int, ...]
     parameters: int = 0
+    integers: int | None = None
+    """Inputs are whole numbers from 0 to below this; None: normal numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,11 +222,3 @@ def type_name(entry: object) -> str:
 def text(shape: Shape) -> str:
     """A shape in an error message: (batch, 28, 28, 1)."""
     return f"({', '.join('batch' if isinstance(dim, Batch) else str(dim) for dim in shape)})"
-
-
-def expect_image(x: Value) -> tuple[int, int, int]:
-    """Height, width and channels of (batch, height, width, channels). Raises ShapeMismatch for any other rank."""
-    if x.type.rank != 4:
-        raise ShapeMismatch("rank 4 (batch, height, width, channels)", text(x.shape))
-    height, width, channels = x.shape[1:]
-    return height, width, channels

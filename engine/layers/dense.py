@@ -49,5 +49,4 @@ class Dense(Weighted):
                             regularizer=self.kernel_regularizer)
         if middle:
             x = net.b.op("reshape", x, shape=(Batch(math.prod(middle)), features))
-        y = self.finish(net, net.b.op("matmul", x, kernel), self.units)
-        return net.b.op("reshape", y, shape=(Batch(), *middle, self.units)) if middle else y
+        return self.finish(net, net.b.op("matmul", x, kernel), self.units, (Batch(), *middle, self.units))

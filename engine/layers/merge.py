@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from engine.graph.ir import Value
+from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
+from engine.layers.unit_normalization import unit
 from engine.ops.base import ShapeMismatch
-from engine.options import integer, option
+from engine.options import boolean, either, integer, option, sequence
 from engine.registry import register
 
 
@@ -19,10 +22,10 @@ class Merge(Layer):
     Shapes broadcast; an input of lower rank gets dimensions of 1 behind the batch, as in Keras 3.
     """
 
-    arity = (2, None)
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
     merging: ClassVar[str]
 
-    samples = (LayerSample({}, ((3, 4), (3, 4)), (3, 4)), LayerSample({}, ((5,), (5,), (5,)), (5,)),
+    samples: ClassVar[tuple[LayerSample, ...]] = (LayerSample({}, ((3, 4), (3, 4)), (3, 4)), LayerSample({}, ((5,), (5,), (5,)), (5,)),
                LayerSample({}, ((3, 4, 2), (1, 1, 2)), (3, 4, 2)), LayerSample({}, ((3, 4, 2), (2,)), (3, 4, 2)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
@@ -53,6 +56,20 @@ class Add(Merge):
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
+class Subtract(Merge):
+    """The first input less the second.
+
+    Input shapes: (batch, …), equal or broadcasting. Output shape: the common one.
+    """
+
+    arity = (2, 2)
+    merging = "subtract"
+
+    samples = tuple(sample for sample in Merge.samples if len(sample.inputs) == 2)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
 class Multiply(Merge):
     """The product of the inputs, element by element.
 
@@ -64,17 +81,54 @@ class Multiply(Merge):
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
+class Average(Merge):
+    """The mean of the inputs, element by element.
+
+    Input shapes: (batch, …), equal or broadcasting. Output shape: the common one.
+    """
+
+    merging = "add"
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        return net.b.op("scale", super().build(net, *inputs), factor=1 / len(inputs))
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class Maximum(Merge):
+    """The largest of the inputs, element by element.
+
+    Input shapes: (batch, …), equal or broadcasting. Output shape: the common one.
+    """
+
+    merging = "maximum"
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class Minimum(Merge):
+    """The smallest of the inputs, element by element.
+
+    Input shapes: (batch, …), equal or broadcasting. Output shape: the common one.
+    """
+
+    merging = "minimum"
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
 class Concatenate(Layer):
     """The inputs one behind the other along `axis`.
 
     Input shapes: (batch, …), equal but for `axis`. Output shape: theirs, with the sum of sizes at `axis`.
     """
 
-    arity = (2, None)
+    arity = (1, None)
 
     axis: int = option(integer(minimum=-8), default=-1)
 
-    samples = (LayerSample({}, ((3, 4), (3, 2)), (3, 6)), LayerSample({"axis": 1}, ((2, 4), (1, 4), (3, 4)), (6, 4)))
+    samples = (LayerSample({}, ((3, 4), (3, 2)), (3, 6)), LayerSample({"axis": 1}, ((2, 4), (1, 4), (3, 4)), (6, 4)),
+               LayerSample({"axis": -3}, ((2, 4, 3), (1, 4, 3)), (3, 4, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         rank = inputs[0].type.rank
@@ -86,3 +140,52 @@ class Concatenate(Layer):
             received = " and ".join(text(value.shape) for value in inputs)
             raise ShapeMismatch(f"shapes that are equal but for dimension {axis}", received)
         return net.b.op("concatenate", *inputs, axis=axis)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class Dot(Layer):
+    """The products of two inputs summed along a dimension of each, `axes`; with `normalize`, of unit vectors.
+
+    Input shapes: (batch, …) twice, of equal sizes at `axes`.
+    Output shape: the first one's without its axis, then the second one's without batch and axis; at least one.
+    """
+
+    arity = (2, 2)
+
+    axes: int | tuple[int, ...] = option(either(sequence(integer(minimum=-8, maximum=7), 2, 2),
+                                                integer(minimum=-8, maximum=7)))
+    normalize: bool = option(boolean, default=False)
+
+    samples = (LayerSample({"axes": 1}, ((5,), (5,)), (1,)), LayerSample({"axes": [1, 2]}, ((3, 5), (10, 3)), (5, 10)),
+               LayerSample({"axes": -1, "normalize": True}, ((4, 5), (3, 5)), (4, 3)),
+               LayerSample({"axes": [2, 1]}, ((2, 3, 4), (3, 2)), (2, 4, 2)),
+               LayerSample({"axes": [1, 2]}, ((3,), (4, 3)), (4,)))
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        written = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        axes = [self._axis(value, axis) for value, axis in zip(inputs, written, strict=True)]
+        sizes = [value.shape[axis] for value, axis in zip(inputs, axes, strict=True)]
+        if sizes[0] != sizes[1]:
+            raise OptionMismatch("axes", "dimensions of equal sizes", " and ".join(map(str, sizes)))
+        b = net.b
+        if self.normalize:
+            inputs = tuple(unit(b, value, (axis,)) for value, axis in zip(inputs, axes, strict=True))
+        (left, kept), (right, others) = (_rows(b, value, axis) for value, axis in zip(inputs, axes, strict=True))
+        y = b.op("batch_matmul", left, right, transpose_b=True)
+        return b.op("reshape", y, shape=(y.shape[0], *((*kept, *others) or (1,))))
+
+    def _axis(self, value: Value, axis: int) -> int:
+        rank = value.type.rank
+        if not -rank <= axis < rank or axis % rank == 0:
+            raise OptionMismatch("axes", f"a dimension of {text(value.shape)} other than the batch", self.axes)
+        return axis % rank
+
+
+def _rows(b: GraphBuilder, x: Value, axis: int) -> tuple[Value, Sequence[Any]]:
+    """x as (batch, rows, size of axis), and the sizes that the rows stand for."""
+    others = [other for other in range(1, x.type.rank) if other != axis]
+    if axis != x.type.rank - 1:
+        x = b.op("transpose", x, permutation=(0, *others, axis))
+    kept = x.shape[1:-1]
+    return b.op("reshape", x, shape=(x.shape[0], math.prod(kept), x.shape[-1])), kept

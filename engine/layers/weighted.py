@@ -12,6 +12,7 @@ from engine.initializers.constant import Zeros
 from engine.layers.base import Layer, Net, no_constraint
 from engine.options import boolean, entry, option, optional
 from engine.regularizers.base import Regularizer
+from engine.types import Shape
 
 initializer = entry("initializer")
 regularizer = optional(entry("regularizer"))
@@ -28,9 +29,13 @@ class Weighted(Layer):
     activity_regularizer: Regularizer | None = option(regularizer, default=None)
     bias_constraint: Any = option(no_constraint, default=None)
 
-    def finish(self, net: Net, value: Value, channels: int) -> Value:
-        """Bias and activation."""
+    def finish(self, net: Net, value: Value, channels: int, shape: Shape | None = None) -> Value:
+        """Bias, activation, and another shape for the same elements if the layer computed in its own."""
         if self.use_bias:
             bias = net.weight("bias", (channels,), self.bias_initializer, regularizer=self.bias_regularizer)
             value = net.b.op("add", value, bias)
-        return net.activate(value, self.activation)
+        if shape is None or shape == value.shape:
+            return net.activate(value, self.activation)
+        if self.activation is not None and self.activation.dimensional:
+            return net.activate(net.b.op("reshape", value, shape=shape), self.activation)
+        return net.b.op("reshape", net.activate(value, self.activation), shape=shape)

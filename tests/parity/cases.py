@@ -26,7 +26,7 @@ def draw_integers(name: str, shape: tuple[int, ...], below: int) -> np.ndarray:
 
 def draw_variable(case: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
     """A layer's variable by its last name: variances are positive, scales near 1, the others around 0."""
-    low, high = {"moving_variance": (0.5, 2.0), "gamma": (0.5, 1.5)}.get(variable, (-0.5, 0.5))
+    low, high = {"moving_variance": (0.5, 2.0), "variance": (0.5, 2.0), "gamma": (0.5, 1.5)}.get(variable, (-0.5, 0.5))
     return draw(f"{case}/{variable}", shape, low, high)
 
 
@@ -117,9 +117,19 @@ LAYERS: dict[str, Case] = {
 # Activations: on a grid ----------------------------------------------------------------------------------------------
 
 ACTIVATIONS: dict[str, Case] = {
-    name: {"activation": name}
+    name: {"type": name}
     for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh", "softplus", "softmax",
-                 "linear")
+                 "linear", "celu", "exponential", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
+                 "log_sigmoid", "log_softmax", "mish", "soft_shrink", "softsign", "sparse_plus", "sparse_sigmoid",
+                 "squareplus", "tanh_shrink")
+}
+ACTIVATIONS |= {
+    "threshold": {"type": "threshold", "threshold": 0.5, "default_value": -1.5},
+    "gelu_approximate": {"type": "gelu", "approximate": True}, "celu_alpha": {"type": "celu", "alpha": 0.4},
+    "elu_alpha": {"type": "elu", "alpha": 1.7}, "leaky_relu_slope": {"type": "leaky_relu", "negative_slope": 0.05},
+    "relu_options": {"type": "relu", "negative_slope": 0.1, "max_value": 3.0, "threshold": 0.2},
+    "hard_shrink_wide": {"type": "hard_shrink", "threshold": 1.5}, "squareplus_b": {"type": "squareplus", "b": 0.5},
+    "soft_shrink_wide": {"type": "soft_shrink", "threshold": 1.5},
 }
 
 

@@ -66,8 +66,9 @@ def layer(name: str, case: dict[str, Any]) -> dict[str, Any]:
 
 
 def activation(name: str, case: dict[str, Any]) -> dict[str, Any]:
-    function = keras.activations.get(case["activation"])
-    return {"output": figure(function(keras.ops.convert_to_tensor(cases.activation_input())))}
+    options = {key: value for key, value in case.items() if key != "type"}
+    function = keras.activations.get(case["type"])
+    return {"output": figure(function(keras.ops.convert_to_tensor(cases.activation_input()), **options))}
 
 
 def loss(name: str, case: dict[str, Any]) -> dict[str, Any]:

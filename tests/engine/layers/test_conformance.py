@@ -32,6 +32,12 @@ def build(layer: Layer, sample: LayerSample, *, training: bool) -> tuple[Net, An
     return net, net.apply("layer", layer, tuple(inputs))
 
 
+def drawn(generator: np.random.Generator, shape: tuple[int, ...], below: int | None) -> np.ndarray:
+    if below is not None:
+        return generator.integers(0, below, shape).astype(np.float32)
+    return generator.standard_normal(shape, np.float32)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_it_has_samples_and_says_its_shapes(name):
     assert LAYERS[name].samples
@@ -60,7 +66,7 @@ def test_shapes_and_parameters_are_those_declared(name, sample, training):
 def test_the_graph_computes_that_shape(name, sample, batch):
     net, output = build(read(name, sample), sample, training=True)
     generator = np.random.default_rng(0)
-    feeds = {f"x{index}": generator.standard_normal((batch, *shape), np.float32)
+    feeds = {f"x{index}": drawn(generator, (batch, *shape), sample.integers)
              for index, shape in enumerate(sample.inputs)}
     parameters = {variable.name: variable.initializer(variable.shape, 1) for variable in net.variables}
     y = interpret(net.b.finish(y=output), feeds, parameters)["y"]

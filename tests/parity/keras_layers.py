@@ -1,0 +1,100 @@
+"""Keras's answers for the drawn configurations, in Keras's own environment:
+
+    python tests/parity/keras_layers.py ARRAYS [LAYER …]
+
+writes every output and gradient into ARRAYS (npz) for `compare.py`, and, when all layers were run, what the tests
+check into figures/drawn.json: of each array its length and its product with a drawn one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import cases  # type: ignore[import-not-found]
+import drawn  # type: ignore[import-not-found]
+import keras
+import numpy as np
+import tensorflow as tf
+
+FIGURES = Path(__file__).parent / "figures" / "drawn.json"
+
+
+def answer(layer: str, name: str, configuration: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The layer's own configuration, and the arrays."""
+    options = {key: tuple(map(tuple, value)) if isinstance(value, list) and isinstance(value[0], list)
+               else tuple(value) if isinstance(value, list) else value for key, value in configuration.options.items()}
+    built = getattr(keras.layers, layer)(**options)
+    if configuration.integers is None:
+        inputs = [cases.draw(f"{name}/input{place}", shape) for place, shape in enumerate(configuration.shapes)]
+    else:
+        inputs = [cases.draw_integers(f"{name}/input{place}", shape, configuration.integers).astype(np.float32)
+                  for place, shape in enumerate(configuration.shapes)]
+    tensors = [tf.convert_to_tensor(array) for array in inputs]
+    arguments = tensors[0] if len(tensors) == 1 else tensors
+    built(arguments)
+    for variable in built.variables:
+        if "seed" not in variable.path:
+            last = variable.path.rpartition("/")[2]
+            variable.assign(cases.draw_variable(name, last, tuple(variable.shape)))
+    if layer == "Normalization":
+        built.finalize_state()
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        output = built(arguments)
+        u = cases.draw(f"{name}/u", tuple(output.shape))
+        loss = tf.reduce_sum(output * u)
+    trainable = built.trainable_variables
+    arrays = {"output": np.asarray(output)}
+    try:
+        found = tape.gradient(loss, [*tensors, *(variable.value for variable in trainable)],
+                              unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    except tf.errors.OpError as error:
+        # TensorFlow has no gradients of dilated kernels on a CPU.
+        assert "dilation" in str(error), error
+        return built.get_config(), arrays
+    if configuration.integers is None:
+        arrays |= {f"d_input{place}": np.asarray(grad) for place, grad in enumerate(found[:len(tensors)])}
+    arrays |= {f"d_{variable.path.rpartition('/')[2]}": np.asarray(tf.convert_to_tensor(grad))
+               for variable, grad in zip(trainable, found[len(tensors):], strict=True)}
+    return built.get_config(), arrays
+
+
+def main(target: str, layers: list[str]) -> None:
+    """Run the layers, or all."""
+    tf.config.threading.set_intra_op_parallelism_threads(2)
+    arrays: dict[str, np.ndarray] = {}
+    configs: dict[str, Any] = {}
+    lines = []
+    for layer in layers or drawn.LAYERS:
+        figures = []
+        for number, configuration in enumerate(drawn.configurations(layer)):
+            name = f"{layer}/{number}"
+            try:
+                configs[name], found = answer(layer, name, configuration)
+            except Exception as error:
+                raise SystemExit(f"{name} {configuration}: {error}") from error
+            arrays |= {f"{name}/{key}": array for key, array in found.items()}
+            figures.append({key: [float(f"{float(np.linalg.norm(array)):.7g}"), float(
+                f"{float((array * cases.draw(f'{name}/{key}/v', array.shape)).sum(dtype=np.float64)):.7g}")]
+                for key, array in found.items()})
+        lines.append(f'{json.dumps(layer)}: {{"config": {json.dumps(configs[f"{layer}/0"], separators=(",", ":"))},\n'
+                     f' "figures": {json.dumps(figures, separators=(",", ":"))}}}')
+        print(layer, flush=True)
+    np.savez_compressed(target, configs=np.array(json.dumps(configs)), **arrays)  # type: ignore[arg-type]
+    if not layers:
+        peer = {"keras": keras.__version__, "tensorflow": tf.__version__}
+        FIGURES.write_text(f'{{"peer": {json.dumps(peer)},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n",
+                           encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
