@@ -65,7 +65,8 @@ class LogSoftmax(Activation):
         # The largest value only keeps exp from overflowing: its derivative cancels.
         largest = b.op("stop_gradient", b.op("reduce_max", x, axes=axes, keepdims=True))
         shifted = b.op("subtract", x, largest)
-        return b.op("subtract", shifted, b.op("log", b.op("reduce_sum", b.op("exp", shifted), axes=axes, keepdims=True)))
+        total = b.op("reduce_sum", b.op("exp", shifted), axes=axes, keepdims=True)
+        return b.op("subtract", shifted, b.op("log", total))
 
 
 @register("activation", "sparsemax")

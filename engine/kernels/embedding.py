@@ -24,7 +24,8 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     if request.function == "gather":
         (table, ids), (rows,) = reads, writes
         per_chunk = max(1, CHUNK // table.shape[1])
-        args = [table.address, ids.address, rows.address, *table.shape, prod(ids.shape), ids.dtype == "int32", per_chunk]
+        args = [table.address, ids.address, rows.address, *table.shape, prod(ids.shape), ids.dtype == "int32",
+                per_chunk]
         return [call(gather.address, args, -(-prod(ids.shape) // per_chunk), "embedding")]
     (ids, rows), (table,) = reads, writes
     args = [table.address, ids.address, rows.address, *table.shape, prod(ids.shape), ids.dtype == "int32"]

@@ -105,7 +105,7 @@ class EinsumDense(Layer):
     under dots; null in `output_shape` stands for the input's size.
     """
 
-    equation: str = option(Reader(_equation, _string.schema))
+    equation: str = option(Reader(_equation, {**_string.schema, "examples": ["ab,bc->ac", "...x,xy->...y"]}))
     output_shape: Any = option(either(_sizes, integer(minimum=1)))
     activation: Activation | None = option(optional(entry("activation")), default=None)
     bias_axes: str | None = option(optional(_string), default=None)

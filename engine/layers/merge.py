@@ -25,8 +25,9 @@ class Merge(Layer):
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     merging: ClassVar[str]
 
-    samples: ClassVar[tuple[LayerSample, ...]] = (LayerSample({}, ((3, 4), (3, 4)), (3, 4)), LayerSample({}, ((5,), (5,), (5,)), (5,)),
-               LayerSample({}, ((3, 4, 2), (1, 1, 2)), (3, 4, 2)), LayerSample({}, ((3, 4, 2), (2,)), (3, 4, 2)))
+    samples: ClassVar[tuple[LayerSample, ...]] = (
+        LayerSample({}, ((3, 4), (3, 4)), (3, 4)), LayerSample({}, ((5,), (5,), (5,)), (5,)),
+        LayerSample({}, ((3, 4, 2), (1, 1, 2)), (3, 4, 2)), LayerSample({}, ((3, 4, 2), (2,)), (3, 4, 2)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         rank = max(value.type.rank for value in inputs)

@@ -38,9 +38,11 @@ def _over(b: GraphBuilder, op: str, x: Value, first: int, window: Sizes, strides
     """Pool over the one or two dimensions from `first`; those before count as examples, those behind as channels."""
     end = first + len(window)
     lead, inside, rest = x.shape[:first], x.shape[first:end], x.shape[end:]
-    seen = b.op("reshape", x, shape=(reduce(planes, lead), *flat(inside, 1), math.prod(rest)))
-    y = b.apply(op, seen, pool=flat(window, 1), strides=flat(strides, 1), padding=flat(padding, (0, 0)))[0]
-    return b.op("reshape", y, shape=(*lead, *y.shape[3 - len(window):3], *rest))
+    seen = (reduce(planes, lead), *flat(inside, 1), math.prod(rest))
+    y = b.apply(op, x if x.shape == seen else b.op("reshape", x, shape=seen), pool=flat(window, 1),
+                strides=flat(strides, 1), padding=flat(padding, (0, 0)))[0]
+    shape = (*lead, *y.shape[3 - len(window):3], *rest)
+    return y if y.shape == shape else b.op("reshape", y, shape=shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def _array(value: Any, pointer: str) -> Any:
     return _numbers(value, pointer) if isinstance(value, (list, tuple)) else number()(value, pointer)
 
 
-array = Reader(_array, {"anyOf": [number().schema, {"type": "array"}]})
+array = Reader(_array, {"anyOf": [number().schema, {"type": "array", "items": dict(number().schema), "minItems": 1}]})
 """Reads a number or an array of numbers."""
 
 

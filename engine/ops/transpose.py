@@ -17,7 +17,8 @@ class Transpose(Op):
     samples = (Sample(((3, 5, 7),), {"permutation": (0, 2, 1)}),
                Sample(((2, 3, 4, 5),), {"permutation": (0, 3, 1, 2)}),
                Sample(((2, 3, 1, 4, 5, 2),), {"permutation": (0, 4, 2, 5, 1, 3)}),
-               Sample(((4, 3, 50),), {"permutation": (0, 1, 2)}), Sample(((2, 33, 18, 3),), {"permutation": (0, 2, 1, 3)}))
+               Sample(((4, 3, 50),), {"permutation": (0, 1, 2)}),
+               Sample(((2, 33, 18, 3),), {"permutation": (0, 2, 1, 3)}))
 
     def infer(self, *types: Type, permutation: tuple[int, ...]) -> tuple[Type, ...]:
         (x,) = types

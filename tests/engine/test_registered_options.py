@@ -25,6 +25,8 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.none() | values({key: value for key, value in schema.items() if key != "nullable"})
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
+    if "examples" in schema:
+        return st.sampled_from(schema["examples"])
     if "anyOf" in schema:
         return st.one_of(*(values(choice) for choice in schema["anyOf"]))
     kind = schema["type"]

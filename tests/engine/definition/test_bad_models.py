@@ -20,7 +20,7 @@ def faults(document):
     for fault in caught.value.faults:
         assert fault.pointer == "" or fault.pointer.startswith("/model")
         assert fault.detail.startswith("expected ") and ", received " in fault.detail
-        assert len(fault.detail) < 700 and fault.detail.isprintable()
+        assert len(fault.detail) < 4000 and fault.detail.isprintable()
     return {fault.pointer: fault.detail for fault in caught.value.faults}
 
 
