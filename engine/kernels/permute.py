@@ -1,7 +1,7 @@
 """Transpositions in any order of dimensions.
 
-Neighbours that stay neighbours are merged. Where the last dimension stays the last, lines are copied; otherwise the
-last dimensions of both sides form tiles that stay in the cache.
+Neighbours that stay neighbours are merged. An exchange of the last two dimensions is the vector kernel's. Where the
+last dimension stays the last, lines are copied; otherwise the last ones of both sides form tiles that stay in cache.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from math import prod
 
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.native import compute_kernel, floats
+from engine.kernels.transpose import transposed
 from engine.lowering.request import KernelRequest
 
 TILE = 16
@@ -23,6 +24,9 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     """The only function is transpose."""
     (x,), (y,) = reads, writes
     dims = _merged(x.shape, request.attrs["permutation"])
+    if [step for _, step, _ in dims[-2:]] == [1, dims[-2][0] if len(dims) > 1 else 0] and len(dims) <= 3:
+        matrices = dims[0][0] if len(dims) == 3 else 1
+        return [transposed(x.address, y.address, dims[-1][0], dims[-2][0], matrices=matrices)]
     rows = next((dim for dim in dims[:-1] if dim[1] == 1), (1, 0, 0))
     columns = dims[-1]
     outer = [dim for dim in dims if dim not in (rows, columns)]

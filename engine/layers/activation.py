@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from engine.activations.along import axis_option, rows
 from engine.activations.base import Activation as Function
 from engine.activations.relu import rectify
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.constant import Zeros
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, no_constraint, text
-from engine.layers.weighted import initializer, regularizer
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
+from engine.layers.weighted import constraint, initializer, regularizer
 from engine.ops.base import ShapeMismatch
 from engine.options import either, entry, integer, number, option, optional, sequence
 from engine.registry import register
@@ -98,7 +98,7 @@ class PReLU(Layer):
 
     alpha_initializer: Initializer = option(initializer, default=Zeros())
     alpha_regularizer: Regularizer | None = option(regularizer, default=None)
-    alpha_constraint: Any = option(no_constraint, default=None)
+    alpha_constraint: Constraint | None = option(constraint, default=None)
     shared_axes: tuple[int, ...] | None = option(
         optional(either(sequence(integer(minimum=1), maximum=7), integer(minimum=1))), default=None)
 

@@ -183,15 +183,18 @@ class Net:
         return self.masks.get(value)
 
     def weight(self, name: str, shape: tuple[int, ...], initializer: Initializer, *, trainable: bool = True,
-               regularizer: Regularizer | None = None) -> Value:
-        """The layer's variable of this name; declared at its first use."""
+               regularizer: Regularizer | None = None, options: str = "") -> Value:
+        """The layer's variable of this name; declared at its first use.
+
+        Its options are called name_initializer, name_constraint; `options` is another name in the place of its own.
+        """
         full = f"{self.layer}/{name}"
         if full not in self._weights:
             if fault := initializer.fault(shape):
                 expected, _, received = fault.removeprefix("expected ").partition(", received ")
-                raise OptionMismatch(f"{name}_initializer", expected, received)
+                raise OptionMismatch(f"{options or name}_initializer", expected, received)
             self.variables.append(Variable(full, shape, initializer, trainable and self.trainable, regularizer,
-                                           getattr(self._built, f"{name}_constraint", None), self.layer))
+                                           getattr(self._built, f"{options or name}_constraint", None), self.layer))
             self._weights[full] = self.b.parameter(full, Type(shape))
         return self._weights[full]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.variance_scaling import GlorotUniform
-from engine.layers.base import LayerSample, Net, OptionMismatch, channels_last, no_constraint
+from engine.layers.base import LayerSample, Net, OptionMismatch, channels_last
 from engine.layers.convolve import convolve
-from engine.layers.weighted import Weighted, initializer, regularizer
+from engine.layers.weighted import Weighted, constraint, initializer, regularizer
 from engine.layers.window import (
     Windows,
     Windows1D,
@@ -39,7 +40,7 @@ class Filtered(Windows, Weighted):
         padding = window_padding(self.padding, sizes, self.kernel_size, self.strides, self.dilation_rate)
         return {"strides": self.strides, "padding": padding, "dilation": self.dilation_rate}
 
-    def positions(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    def places(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         """The sizes of the output."""
         padding = self.around(sizes)["padding"]
         return tuple(output_size(*along) for along in
@@ -54,7 +55,7 @@ class Convolution(Filtered):
     groups: int = option(integer(minimum=1), default=1)
     kernel_initializer: Initializer = option(initializer, default=GlorotUniform())
     kernel_regularizer: Regularizer | None = option(regularizer, default=None)
-    kernel_constraint: Any = option(no_constraint, default=None)
+    kernel_constraint: Constraint | None = option(constraint, default=None)
 
     size_option = "filters"
 
@@ -72,7 +73,7 @@ class Convolution(Filtered):
         kernel = net.weight("kernel", (*self.kernel_size, channels // self.groups, self.filters),
                             self.kernel_initializer, regularizer=self.kernel_regularizer)
         y = convolve(net.b, x, kernel, groups=self.groups, **self.around(sizes))
-        return self.finish(net, y, self.filters, (x.shape[0], *self.positions(sizes), self.filters))
+        return self.finish(net, y, self.filters, (x.shape[0], *self.places(sizes), self.filters))
 
 
 @register("layer", aliases=("Convolution1D",))

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.variance_scaling import GlorotUniform
-from engine.layers.base import LayerSample, Net, no_constraint, text
-from engine.layers.weighted import Weighted, initializer, regularizer
+from engine.layers.base import LayerSample, Net, text
+from engine.layers.weighted import Weighted, constraint, initializer, regularizer
 from engine.ops.base import ShapeMismatch
 from engine.options import integer, only, option
 from engine.registry import register
@@ -29,7 +30,7 @@ class Dense(Weighted):
     units: int = option(integer(minimum=1))
     kernel_initializer: Initializer = option(initializer, default=GlorotUniform())
     kernel_regularizer: Regularizer | None = option(regularizer, default=None)
-    kernel_constraint: Any = option(no_constraint, default=None)
+    kernel_constraint: Constraint | None = option(constraint, default=None)
     quantization_config: Any = option(only(None, "quantization is not supported"), default=None)
 
     size_option = "units"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.variance_scaling import GlorotUniform
-from engine.layers.base import LayerSample, Net, no_constraint
+from engine.layers.base import LayerSample, Net
 from engine.layers.convolution import Filtered
 from engine.layers.convolve import convolve
-from engine.layers.weighted import initializer, regularizer
+from engine.layers.weighted import constraint, initializer, regularizer
 from engine.layers.window import Windows1D, Windows2D, expect_spatial
 from engine.options import Mismatch, integer, option
 from engine.registry import register
@@ -25,7 +29,7 @@ class Channelwise(Filtered):
     depth_multiplier: int = option(integer(minimum=1), default=1)
     depthwise_initializer: Initializer = option(initializer, default=GlorotUniform())
     depthwise_regularizer: Regularizer | None = option(regularizer, default=None)
-    depthwise_constraint: Any = option(no_constraint, default=None)
+    depthwise_constraint: Constraint | None = option(constraint, default=None)
 
     def check(self, pointer: str) -> None:
         """As in Keras's backends, all strides are equal."""
@@ -37,7 +41,7 @@ class Channelwise(Filtered):
         """Every channel by its kernels, in image form: channels * depth_multiplier of them."""
         sizes, channels = expect_spatial(x, self.rank)
         kernel = net.weight(variable, (*self.kernel_size, channels, self.depth_multiplier),
-                            self.depthwise_initializer, regularizer=self.depthwise_regularizer)
+                            self.depthwise_initializer, regularizer=self.depthwise_regularizer, options="depthwise")
         return convolve(net.b, x, kernel, op="depthwise_conv2d", **self.around(sizes))
 
 
@@ -51,7 +55,13 @@ class Depthwise(Channelwise):
         (x,) = inputs
         y = self.spread(net, x, "kernel")
         channels = x.shape[-1] * self.depth_multiplier
-        return self.finish(net, y, channels, (x.shape[0], *self.positions(tuple(x.shape[1:-1])), channels))
+        return self.finish(net, y, channels, (x.shape[0], *self.places(tuple(x.shape[1:-1])), channels))
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """A convolution in as many groups as channels: (*window, channels, multiplier) -> (out, 1, *window)."""
+        kernel = np.moveaxis(variables["kernel"], (-2, -1), (0, 1))
+        rest = {name: array for name, array in variables.items() if name != "kernel"}
+        return {"weight": kernel.reshape(-1, 1, *kernel.shape[2:]), **super().torch_state(rest)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +71,7 @@ class Separable(Channelwise):
     filters: int = option(integer(minimum=1))
     pointwise_initializer: Initializer = option(initializer, default=GlorotUniform())
     pointwise_regularizer: Regularizer | None = option(regularizer, default=None)
-    pointwise_constraint: Any = option(no_constraint, default=None)
+    pointwise_constraint: Constraint | None = option(constraint, default=None)
 
     size_option = "filters"
 
@@ -70,11 +80,11 @@ class Separable(Channelwise):
         y = self.spread(net, x, "depthwise_kernel")
         channels = x.shape[-1] * self.depth_multiplier
         kernel = net.weight("pointwise_kernel", (*(1,) * self.rank, channels, self.filters),
-                            self.pointwise_initializer, regularizer=self.pointwise_regularizer)
+                            self.pointwise_initializer, regularizer=self.pointwise_regularizer, options="pointwise")
         if self.rank == 1:
             kernel = net.b.op("reshape", kernel, shape=(1, *kernel.shape))
         y = net.b.op("conv2d", y, kernel)
-        return self.finish(net, y, self.filters, (x.shape[0], *self.positions(tuple(x.shape[1:-1])), self.filters))
+        return self.finish(net, y, self.filters, (x.shape[0], *self.places(tuple(x.shape[1:-1])), self.filters))
 
 
 @register("layer", aliases=("DepthwiseConvolution1D",))

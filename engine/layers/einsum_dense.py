@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.activations.base import Activation
+from engine.constraints.base import Constraint
 from engine.graph.ir import GraphBuilder, Value
 from engine.initializers.base import Initializer
 from engine.initializers.constant import Zeros
 from engine.initializers.variance_scaling import GlorotUniform
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, no_constraint, text
-from engine.layers.weighted import initializer, regularizer
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
+from engine.layers.weighted import constraint, initializer, regularizer
 from engine.layers.window import planes
 from engine.options import Mismatch, Reader, either, entry, integer, only, option, optional, sequence
 from engine.options import text as string
@@ -114,8 +115,8 @@ class EinsumDense(Layer):
     kernel_regularizer: Regularizer | None = option(regularizer, default=None)
     bias_regularizer: Regularizer | None = option(regularizer, default=None)
     activity_regularizer: Regularizer | None = option(regularizer, default=None)
-    kernel_constraint: Any = option(no_constraint, default=None)
-    bias_constraint: Any = option(no_constraint, default=None)
+    kernel_constraint: Constraint | None = option(constraint, default=None)
+    bias_constraint: Constraint | None = option(constraint, default=None)
     quantization_config: Any = option(only(None, "quantization is not supported"), default=None)
 
     size_option = "output_shape"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.random import RandomUniform
-from engine.layers.base import Layer, LayerSample, Net, no_constraint
-from engine.layers.weighted import initializer, regularizer
+from engine.layers.base import Layer, LayerSample, Net
+from engine.layers.weighted import constraint, initializer, regularizer
 from engine.options import integer, only, option
 from engine.registry import register
 from engine.regularizers.base import Regularizer
@@ -28,7 +29,7 @@ class Embedding(Layer):
     embeddings_initializer: Initializer = option(initializer, default=RandomUniform())
     embeddings_regularizer: Regularizer | None = option(regularizer, default=None)
     activity_regularizer: Regularizer | None = option(regularizer, default=None)
-    embeddings_constraint: Any = option(no_constraint, default=None)
+    embeddings_constraint: Constraint | None = option(constraint, default=None)
     mask_zero: bool = option(only(False, "masks are not supported"), default=False)
     quantization_config: Any = option(only(None, "quantization is not supported"), default=None)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.variance_scaling import GlorotUniform
-from engine.layers.base import LayerSample, Net, OptionMismatch, channels_last, no_constraint
+from engine.layers.base import LayerSample, Net, OptionMismatch, channels_last
 from engine.layers.convolve import convolve_transposed
-from engine.layers.weighted import Weighted, initializer, regularizer
+from engine.layers.weighted import Weighted, constraint, initializer, regularizer
 from engine.layers.window import (
     Sizes,
     Windows,
@@ -37,7 +37,7 @@ class TransposedConvolution(Windows, Weighted):
     data_format: str = option(channels_last, default="channels_last")
     kernel_initializer: Initializer = option(initializer, default=GlorotUniform())
     kernel_regularizer: Regularizer | None = option(regularizer, default=None)
-    kernel_constraint: Any = option(no_constraint, default=None)
+    kernel_constraint: Constraint | None = option(constraint, default=None)
 
     size_option = "filters"
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from engine.activations.base import Activation
+from engine.constraints.base import Constraint
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.constant import Zeros
-from engine.layers.base import Layer, Net, no_constraint
+from engine.layers.base import Layer, Net
 from engine.options import boolean, entry, option, optional
 from engine.regularizers.base import Regularizer
 from engine.types import Shape
 
 initializer = entry("initializer")
 regularizer = optional(entry("regularizer"))
+constraint = optional(entry("constraint"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Weighted(Layer):
     bias_initializer: Initializer = option(initializer, default=Zeros())
     bias_regularizer: Regularizer | None = option(regularizer, default=None)
     activity_regularizer: Regularizer | None = option(regularizer, default=None)
-    bias_constraint: Any = option(no_constraint, default=None)
+    bias_constraint: Constraint | None = option(constraint, default=None)
 
     def finish(self, net: Net, value: Value, channels: int, shape: Shape | None = None) -> Value:
         """Bias, activation, and another shape for the same elements if the layer computed in its own."""

@@ -8,7 +8,7 @@ from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Gradients, Op, Sample, op
 from engine.ops.dropout import REFERENCE_STATE
-from engine.random import DROPOUT, bits, uniform
+from engine.random import DROPOUT, uniform
 from engine.types import Shape, Type, size
 
 
@@ -43,7 +43,7 @@ class RandomMask(Random):
 
 @op("random_normal")
 class RandomNormal(Random):
-    """Normal numbers, from pairs of uniform ones (Box and Muller, 1958)."""
+    """Normal numbers, from pairs of uniform ones (Box and Muller, 1958): of 64 words the first 32 and the others."""
 
     samples = (Sample(((3, 7),), {"shape": (3, 70), "mean": 1.0, "stddev": 0.5, "stream": 3}, differentiable=()),
                Sample(((5, 4),), {"shape": (5, 33), "mean": 0.0, "stddev": 2.0, "stream": 1}, differentiable=()))
@@ -53,7 +53,8 @@ class RandomNormal(Random):
 
     def reference(self, *arrays: np.ndarray, shape: tuple[int, ...], mean: float, stddev: float, stream: int,
                   state: tuple[int, int] = REFERENCE_STATE) -> tuple[np.ndarray, ...]:
-        words = bits((state[0], DROPOUT + stream, state[1], 0), 2 * size(shape, 1)).reshape(-1, 2) >> np.uint32(8)
-        radius = np.sqrt(-2 * np.log((words[:, 0] + 1.0) * 2.0**-24))
-        drawn = radius * np.cos(2 * np.pi * (words[:, 1] * 2.0**-24))
-        return ((mean + stddev * drawn).reshape(shape).astype(arrays[0].dtype),)
+        count = size(shape, 1)
+        drawn = uniform((state[0], DROPOUT + stream, state[1], 0), -(-count // 32) * 64).astype(np.float64)
+        first, second = np.moveaxis(drawn.reshape(-1, 2, 32), 1, 0)
+        normal = np.sqrt(-2 * np.log(1 - first)) * np.cos(2 * np.pi * second)
+        return ((mean + stddev * normal.reshape(-1)[:count]).reshape(shape).astype(arrays[0].dtype),)

@@ -12,7 +12,8 @@ from engine.graph.ir import Graph, GraphBuilder
 from engine.layers.base import Net
 from engine.lowering.plan import compile_plan
 from engine.options import entry, parse
-from engine.runtime.session import Session, Workers, aligned
+from engine.runtime.session import Session, aligned
+from engine.runtime.threads import Workers
 from engine.types import Batch, Type
 from tests.parity import cases
 from tests.parity.drawn import Configuration

@@ -116,7 +116,7 @@ def test_dropout_leaves_out_and_scales_up_in_training_only():
     ({"type": "Dropout", "rate": 1}, [4], "/layers/0/rate", "below 1"),
     ({"type": "Dropout", "rate": 0.5, "seed": "x"}, [4], "/layers/0/seed", "an integer"),
     ({"type": "Dropout", "rate": 0.5, "noise_shape": [None, 2]}, [4], "/layers/0/noise_shape", "null or 1"),
-    ({"type": "Dense", "units": 3, "kernel_constraint": "x"}, [4], "/layers/0/kernel_constraint", "not supported"),
+    ({"type": "Dense", "units": 3, "kernel_constraint": "x"}, [4], "/layers/0/kernel_constraint/type", "one of"),
     ({"type": "Conv2D", "filters": 3, "kernel_size": 1, "data_format": "channels_first"}, [4, 4, 4],
      "/layers/0/data_format", "channels_last"),
     ({"type": "BatchNormalization", "renorm": True}, [4], "/layers/0/renorm", "not supported"),
