@@ -75,7 +75,7 @@ def _nominal(job: Mapping[str, Any], folder: Path) -> tuple[JobSpec, Dataset]:
     label = (np.arange(examples) % classes if classes
              else random.standard_normal(concrete(output.shape, examples), np.float32))
     columns = {name: _column(model, name, examples, random) for name in model.inputs}
-    np.savez(folder / "data.npz", label=label, **columns)  # type: ignore[arg-type]
+    np.savez(folder / "data.npz", label=label, **columns)
     (folder / "data").mkdir()
     manifest = ingest(folder / "data.npz", folder / "data", format=None, options={"target": "label"},
                       filename="data.npz", progress=lambda done, total: None)

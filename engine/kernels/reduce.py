@@ -6,21 +6,29 @@ summed for one example has the same bits however many examples there are.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from math import prod
 
-import numpy as np
+import llvmlite.ir as ir
 
+from engine.codegen.builder import F32, F64, Code, Index
+from engine.codegen.host import host
+from engine.codegen.objects import compiled
+from engine.codegen.scalar import ScalarMath, Vector
 from engine.kernels import elementwise
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, real
 from engine.lowering.chunks import row_parts
 from engine.lowering.request import KernelRequest
 
-COLUMN_BLOCK = 256
-LANES = 16
-"""Partial sums of a row."""
+COLUMN_VECTORS = 8
+"""Vectors of columns that are summed together, in registers."""
+ROW_VECTORS = 4
+"""Partial sums of a row, vectors each."""
 ROW_BLOCK = 4096
 """Elements of a row whose partial sums are kept apart."""
+RESULTS = 64
+"""Results to a chunk where axes are scattered."""
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
@@ -64,131 +72,155 @@ def _several(request: KernelRequest, x: Buffer, out: Buffer, runs: list[tuple[in
     reduced = [axis for axis in range(len(x.shape)) if axis in request.attrs["axes"]]
     kept = [axis for axis in range(len(x.shape)) if axis not in reduced]
     args: list[int | float] = [x.address, out.address, prod(out.shape), prod(x.shape[axis] for axis in reduced),
-                               _scale(request, x.shape), 1 if request.function == "max" else 0, len(kept), len(reduced)]
+                               _scale(request, x.shape), len(kept), len(reduced)]
     for axis in (*kept, *reduced):
         args += [x.shape[axis], strides[axis]]
-    return [call(scattered.address, args, -(-prod(out.shape) // 64), request.function)]
+    return [call(scattered(request.function == "max"), args, -(-prod(out.shape) // RESULTS), request.function)]
 
 
 def _parted(
     kind: str, x: int, partial: int, out: int, reduced: int, inner: int, parts: int, scale: float
 ) -> list[Call]:
-    blocks, length = -(-inner // COLUMN_BLOCK), -(-reduced // parts)
+    blocks, length = -(-inner // _block()), -(-reduced // parts)
     if inner == 1:
-        summed = call(rows.address, [x, partial, parts, length, 1, scale, 0, reduced], parts, kind)
+        summed = call(rows(False), [x, partial, parts, length, 1, scale, reduced], parts, kind)
     else:
-        chunks = parts * blocks
-        summed = call(lines.address, [x, partial, reduced, inner, length, parts, blocks, scale, 0], chunks, kind)
+        summed = call(lines(False), [x, partial, reduced, inner, length, blocks, scale], parts * blocks, kind)
     return [summed, elementwise.fold(partial, out, inner, parts)]
 
 
 def _call(kind: str, x: int, out: int, outer: int, reduced: int, inner: int, scale: float) -> Call:
-    maximum = 1 if kind == "max" else 0
+    maximum = kind == "max"
     if inner == 1:
-        per_chunk = max(1, 4096 // max(1, reduced))
-        args = [x, out, outer, reduced, per_chunk, scale, maximum, outer * reduced]
-        return call(rows.address, args, -(-outer // per_chunk), kind)
-    blocks = -(-inner // COLUMN_BLOCK)
-    args = [x, out, outer * reduced, inner, reduced, outer, blocks, scale, maximum]
-    return call(lines.address, args, outer * blocks, kind)
+        per_chunk = max(1, ROW_BLOCK // max(1, reduced))
+        args = [x, out, outer, reduced, per_chunk, scale, outer * reduced]
+        return call(rows(maximum), args, -(-outer // per_chunk), kind)
+    blocks = -(-inner // _block())
+    return call(lines(maximum), [x, out, outer * reduced, inner, reduced, blocks, scale], outer * blocks, kind)
 
 
-@compute_kernel
-def lines(args, begin, end):  # type: ignore[no-untyped-def]
+def _block() -> int:
+    """Columns that are summed together."""
+    return COLUMN_VECTORS * host().lanes
+
+
+Combine = Callable[[ir.Value, ir.Value], ir.Value]
+
+
+def _combine(code: Code, maximum: bool) -> tuple[ir.Value, Combine]:
+    """What vectors begin with, and how two become one; a maximum is NaN where either is."""
+    if not maximum:
+        return code.zeros(), code.ir.fadd
+    m = ScalarMath(code)
+    return code.splat(-math.inf), lambda a, b: m.maximum(Vector(m, a), Vector(m, b)).value
+
+
+@compiled
+def lines(maximum: bool) -> str:
     """Part p of x (lines, inner) is reduced into line p of out.
 
-    args: x, out, lines, inner, lines a part, parts, blocks, scale, maximum.
+    args: x, out, lines, inner, lines a part, blocks, scale.
     """
-    inner, length, blocks = args[3], args[4], args[6]
-    scale = np.float32(real(args[7]))
-    x, out = floats(args[0], (args[2], inner)), floats(args[1], (args[5], inner))
-    for chunk in range(begin, end):
-        part, block = chunk // blocks, chunk % blocks
-        first, last = block * COLUMN_BLOCK, min(inner, (block + 1) * COLUMN_BLOCK)
-        start, stop = part * length, min(args[2], (part + 1) * length)
-        target = out[part, first:last]
-        if args[8] == 1:
-            target[:] = x[start, first:last]
-            for line in range(start + 1, stop):
-                source = x[line, first:last]
-                for column in range(target.size):
-                    value = source[column]
-                    if not target[column] >= value and not np.isnan(target[column]):
-                        target[column] = value
-            continue
-        target[:] = np.float32(0.0)
-        for line in range(start, stop):
-            source = x[line, first:last]
-            for column in range(target.size):
-                target[column] += source[column]
-        for column in range(target.size):
-            target[column] *= scale
+    code = Code("reduce_lines", host().lanes)
+    x, out = code.pointer(0), code.pointer(1)
+    total, inner, length, blocks = (code.arg(position) for position in range(2, 6))
+    scale = code.splat(code.number(6))
+    start, combine = _combine(code, maximum)
+
+    def reduced(part: Index, column: Index, count: int, mask: ir.Value | None) -> None:
+        """Some vectors of columns."""
+        columns = [column + vector * code.lanes for vector in range(count)]
+        last = ((part + 1) * length).minimum(total)
+        with code.loop(part * length, last, carry=[start] * count) as line:
+            source = code.at(x, line.index * inner)
+            line.carry = [combine(value, code.load(code.at(source, column), mask=mask))
+                          for value, column in zip(line.values, columns, strict=True)]
+        for value, column in zip(line.values, columns, strict=True):
+            code.store(value if maximum else code.ir.fmul(value, scale), code.at(out, part * inner + column), mask=mask)
+
+    with code.loop(code.begin, code.end) as chunk:
+        part, first = chunk.index // blocks, chunk.index % blocks * _block()
+        last = (first + _block()).minimum(inner)
+        with code.either((last - first).compare("==", _block())) as (then, otherwise):
+            with then:
+                reduced(part, first, COLUMN_VECTORS, None)
+            with otherwise, code.loop(first, last, code.lanes) as column:
+                reduced(part, column.index, 1, code.mask(last - column.index))
+    return code.finish()
 
 
-@compute_kernel
-def rows(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def rows(maximum: bool) -> str:
     """Each row of x (outer, reduced) becomes one number; the last row ends where all elements do.
 
     A block of a row is summed in partial sums and a tree, the blocks in double precision: however long a row, its sum
     is good to a few units in the last place.
 
-    args: x, out, outer, reduced, rows a chunk, scale, maximum, elements.
+    args: x, out, outer, reduced, rows a chunk, scale, elements.
     """
-    scale = real(args[5])
-    out = floats(args[1], (args[2],))
-    lanes = np.empty(LANES, np.float32)
-    for row in range(begin * args[4], min(end * args[4], args[2])):
-        size = min(args[3], args[7] - row * args[3])
-        source = floats(args[0] + 4 * row * args[3], (size,))
-        if args[6] == 1:
-            best = source[0]
-            for index in range(1, size):
-                if not best >= source[index] and not np.isnan(best):
-                    best = source[index]
-            out[row] = best
-            continue
-        total = 0.0
-        for start in range(0, size, ROW_BLOCK):
-            stop = min(size, start + ROW_BLOCK)
-            whole = start + (stop - start) // LANES * LANES
-            lanes[:] = np.float32(0.0)
-            for index in range(start, whole, LANES):
-                for lane in range(LANES):
-                    lanes[lane] += source[index + lane]
-            for index in range(whole, stop):
-                lanes[index - whole] += source[index]
-            width = LANES // 2
-            while width:
-                for lane in range(width):
-                    lanes[lane] += lanes[lane + width]
-                width //= 2
-            total += np.float64(lanes[0])
-        out[row] = total * scale
+    code = Code("reduce_rows", host().lanes)
+    x, out = code.pointer(0), code.pointer(1)
+    outer, reduced, per_chunk, elements = code.arg(2), code.arg(3), code.arg(4), code.arg(6)
+    nothing, combine = _combine(code, maximum)
+    width = ROW_VECTORS * code.lanes
+
+    def block(source: ir.Value, start: Index, stop: Index) -> ir.Value:
+        """A block's result, in lane 0 of a vector."""
+        whole = start + (stop - start) // width * width
+        with code.loop(start, whole, width, carry=[nothing] * ROW_VECTORS) as at:
+            at.carry = [combine(value, code.load(code.at(source, at.index + vector * code.lanes)))
+                        for vector, value in enumerate(at.values)]
+        (a, b, c, d) = at.values
+        with code.loop(whole, stop, code.lanes, carry=[combine(combine(a, b), combine(c, d))]) as rest:
+            mask = code.mask(stop - rest.index)
+            loaded = code.load(code.at(source, rest.index), mask=mask, otherwise=-math.inf if maximum else 0)
+            rest.carry = [combine(rest.values[0], loaded)]
+        return code.across(rest.values[0], combine)
+
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(outer)) as row:
+        source = code.at(x, row.index * reduced)
+        size = reduced.minimum(elements - row.index * reduced)
+        first = nothing if maximum else ir.Constant(F64, 0.0)
+        with code.loop(0, size, ROW_BLOCK, carry=[first]) as start:
+            found = block(source, start.index, (start.index + ROW_BLOCK).minimum(size))
+            start.carry = [combine(start.values[0], found) if maximum
+                           else code.ir.fadd(start.values[0], code.ir.fpext(code.first(found), F64))]
+        (value,) = start.values
+        result = code.first(value) if maximum else code.ir.fptrunc(code.ir.fmul(value, code.real(5)), F32)
+        code.store_scalar(result, code.at(out, row.index))
+    return code.finish()
 
 
-@compute_kernel
-def scattered(args, begin, end):  # type: ignore[no-untyped-def]
-    """Any axes.
+@compiled
+def scattered(maximum: bool) -> str:
+    """Any axes, element by element.
 
-    args: x, out, outputs, terms, scale, maximum, kept axes, reduced axes, then (size, stride) of each of them.
+    args: x, out, results, terms, scale, kept axes, reduced axes, then (size, stride) of each of them.
     """
-    kept, reduced = args[6], args[7]
-    scale = np.float32(real(args[4]))
-    x, out = floats(args[0], (1,)), floats(args[1], (args[2],))
-    for position in range(begin * 64, min(end * 64, args[2])):
-        rest, start = position, 0
-        for axis in range(kept - 1, -1, -1):
-            start += rest % args[8 + 2 * axis] * args[9 + 2 * axis]
-            rest //= args[8 + 2 * axis]
-        total = x[start] if args[5] == 1 else np.float32(0.0)
-        for term in range(args[3]):
-            rest, offset = term, start
-            for axis in range(kept + reduced - 1, kept - 1, -1):
-                offset += rest % args[8 + 2 * axis] * args[9 + 2 * axis]
-                rest //= args[8 + 2 * axis]
-            if args[5] == 1:
-                if not total >= x[offset] and not np.isnan(total):
-                    total = x[offset]
+    code = Code("reduce_scattered", host().lanes)
+    x, out = code.pointer(0), code.pointer(1)
+    results, terms, scale, kept, reduced = code.arg(2), code.arg(3), code.number(4), code.arg(5), code.arg(6)
+
+    def offset(number: Index, first: Index, count: Index) -> Index:
+        """Where element `number` of these axes lies."""
+        with code.loop(0, count, carry=[number.value, code.index(0).value]) as step:
+            rest, place = (Index(code, value) for value in step.values)
+            axis = (first + count - 1 - step.index) * 2 + 7
+            size, stride = code.arg(axis), code.arg(axis + 1)
+            step.carry = [(rest // size).value, (place + rest % size * stride).value]
+        return Index(code, step.values[1])
+
+    with code.loop(code.begin * RESULTS, (code.end * RESULTS).minimum(results)) as position:
+        start = code.at(x, offset(position.index, code.index(0), kept))
+        begin = ir.Constant(F32, -math.inf if maximum else 0.0)
+        with code.loop(0, terms, carry=[begin]) as term:
+            value = code.load_scalar(code.at(start, offset(term.index, kept, reduced)))
+            (total,) = term.values
+            if maximum:
+                wins = code.ir.and_(code.ir.fcmp_unordered("<", total, value), code.ir.fcmp_ordered("==", total, total))
+                term.carry = [code.ir.select(wins, value, total)]
             else:
-                total += x[offset]
-        out[position] = total * scale
+                term.carry = [code.ir.fadd(total, value)]
+        result = term.values[0] if maximum else code.ir.fmul(term.values[0], scale)
+        code.store_scalar(result, code.at(out, position.index))
+    return code.finish()
