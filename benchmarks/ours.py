@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from benchmarks.participant import serve, settings
 from benchmarks.step import Step
-from engine.kernels import native
+from engine.codegen import objects
 
-IMPORTED = (native,)
-"""numba comes in with this, as the peers import their compilers: before memory is looked at."""
+IMPORTED = (objects,)
+"""LLVM comes in with this, as the peers import their compilers: before memory is looked at."""
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
     model = engine.load("weights.safetensors")
     model.predict(images)
 
-This package's face needs neither numba nor llvmlite; compute kernels load when a plan is bound.
+This package's face does not need llvmlite; compute kernels load when a plan is bound.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What can be known of a model without running it: shapes, parameters, FLOPs, planned memory, and its graphs.
 
-Needs neither numba nor llvmlite.
+Does not need llvmlite.
 """
 
 from __future__ import annotations

@@ -6,9 +6,7 @@ that needs is in the folder of compiled kernels afterwards. What is there alread
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +20,7 @@ from engine.data.dataset import Dataset
 from engine.data.ingest import ingest
 from engine.definition import JobSpec, Model, parse_job, parse_model
 from engine.fit import fit
+from engine.kernels import load_families
 from engine.losses.base import Loss
 from engine.options import entry, parse
 from engine.progress import Checkpoint, Metrics, Progress
@@ -37,9 +36,7 @@ NOT_COMPILED = ("callbacks", "class_weight", "steps_per_epoch", "validation_step
 
 def shared_kernels() -> None:
     """Kernels that have one form for all models."""
-    for package in ("engine.kernels", "engine.runtime"):
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(module.name)
+    load_families()
     for kernel in objects.declared:
         if not inspect.signature(kernel.source).parameters:
             kernel()

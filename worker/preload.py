@@ -8,22 +8,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from numba.core.registry import cpu_target
-
 import engine.codegen
-import engine.kernels
 import engine.lowering
 import engine.runtime
 from engine import registry
+from engine.kernels import load_families
 
 
 def preload() -> None:
-    """Import every registered entry, every compute kernel's source, and the compiler with its tables."""
+    """Import every registered entry, the compiler, and the compute kernels' sources."""
     for kind in registry.PACKAGES:
         registry.entries(kind)
-    for package in (engine.codegen, engine.kernels, engine.lowering, engine.runtime):
+    load_families()
+    for package in (engine.codegen, engine.lowering, engine.runtime):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    # The compiler fills its tables of known functions on first use: half a second that every trainer would spend.
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
