@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import llvmlite.ir as ir
@@ -29,7 +29,7 @@ from engine.kernels.contract import accumulate
 from engine.kernels.filtering import squared
 from engine.lowering import chunks, winograd
 from engine.lowering.request import KernelRequest
-from engine.lowering.select import Tile, tile
+from engine.lowering.select import Tile
 
 (X, Y, KERNEL, BIAS, SCRATCH, SLOT, BLOCK, LENGTH, TILES, TILES_DOWN, TILES_ACROSS, CHANNELS, FILTERS, HEIGHT, WIDTH,
  TOP, LEFT, HEIGHT_OUT, WIDTH_OUT) = range(19)
@@ -41,7 +41,7 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     if request.function == "kernel":
         (kernel,) = reads
         *_, channels, filters = kernel.shape
-        args = [kernel.address, writes[0].address, channels, filters]
+        args = [kernel.address, writes[0].address, channels, filters, _vectors(filters) * host().lanes]
         return [call(transform_kernel(m), args, channels, "winograd kernel")]
     x, other, *bias = reads
     if request.function == "conv2d":
@@ -63,8 +63,8 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     target = partial if parts > 1 else dk
     args = [x.address, other.address, target.address, sums.address, scratch.address,
             geometry.slot, block, per_part, *geometry.fields]
-    done = call(correlate(m, _dividing(geometry.channels, geometry.filters)), args, parts, "winograd backward kernel",
-                geometry.tiles * geometry.flops)
+    chosen = _tile(host().lanes, geometry.filters, dividing=True)
+    done = call(correlate(m, chosen), args, parts, "winograd backward kernel", geometry.tiles * geometry.flops)
     if parts == 1:
         return [done]
     return [done, elementwise.fold(partial.address, dk.address, prod(dk.shape), parts)]
@@ -89,32 +89,44 @@ class _Geometry:
         return -(-tiles // -(-tiles // self.most))
 
 
-def _tile(rows: int, columns: int) -> Tile:
-    here = host()
-    return tile(rows, columns, 1, here.lanes, {vectors: here.rows(vectors) for vectors in (1, 2, 3, 4)})
+ACCUMULATORS = (24, 16, 12, 8, 4)
+"""Of a register tile: few variants to compile."""
 
 
-def _dividing(rows: int, columns: int) -> Tile:
-    """A tile whose rows divide a vector's lanes: they lie in one vector, and none is added up twice."""
-    found = _tile(rows, columns)
-    return replace(found, rows=max(count for count in range(1, found.rows + 1) if host().lanes % count == 0))
+def _vectors(columns: int) -> int:
+    """Width of a register tile for so many columns, and of a panel of the transformed kernel."""
+    vectors = columns // host().lanes
+    return 3 if vectors == 3 else min(2, vectors)
+
+
+def _tile(rows: int, columns: int, *, dividing: bool = False) -> Tile:
+    """The register tile with the least waste; with `dividing` there is none, for what must not be added up twice."""
+    vectors = _vectors(columns)
+    rest = columns // host().lanes % vectors
+    heights = [count // vectors for count in ACCUMULATORS if vectors <= count <= host().rows(vectors) * vectors]
+    fitting = [height for height in heights if height <= rows and not (dividing and rows % height)]
+    least = max(fitting, key=lambda height: (-(-(-rows // height) * height), height), default=1 if dividing else rows)
+    return Tile(least, vectors, rest, False)
 
 
 @compiled
 def transform_kernel(m: int) -> str:
-    """U = G kernel G^T: (m + 2)^2 matrices (channels, filters). A chunk is a channel.
+    """U = G kernel G^T: (m + 2)^2 matrices (channels, filters), each in panels. A chunk is a channel.
 
-    args: kernel (3, 3, channels, filters), U, channels, filters.
+    args: kernel (3, 3, channels, filters), U, channels, filters, width of a panel.
     """
     code = Code("winograd_kernel", host().lanes)
-    kernel, transformed, channels, filters = code.pointer(0), code.pointer(1), code.arg(2), code.arg(3)
+    kernel, transformed, channels, filters, width = code.pointer(0), code.pointer(1), *map(code.arg, (2, 3, 4))
+    plane = channels * filters
     with code.loop(code.begin, code.end) as channel, code.loop(0, filters, code.lanes) as column:
         start = channel.index * filters + column.index
-        plane = channels * filters
+        panel = column.index // width * width
+        line = (filters - panel).minimum(width)
+        target = panel * channels + channel.index * line + column.index - panel
         squared(
             code, winograd.transforms(m).kernel,
             lambda i, j: code.load(code.at(kernel, plane * (3 * i + j) + start)),
-            lambda i, j, value: code.store(value, code.at(transformed, plane * ((m + 2) * i + j) + start)),
+            lambda i, j, value: code.store(value, code.at(transformed, plane * ((m + 2) * i + j) + target)),
         )
     return code.finish()
 
@@ -249,18 +261,20 @@ def _transform_products(code: Code, m: int, at: _At, source: ir.Value, patch: ir
 def _products(code: Code, chosen: Tile, square: int, left: ir.Value, right: ir.Value, target: ir.Value) -> None:
     """target (tiles, filters) = left (tiles, channels) x right (channels, filters), for one place of the tiles.
 
-    A tile holds, for every vector of channels or filters, all its places.
+    A tile holds, for every vector of channels or filters, all its places. The right operand lies in panels.
     """
-    channels, filters = code.arg(CHANNELS), code.arg(FILTERS)
-    loops = [(channels // code.lanes, code.index(square * code.lanes), filters * code.lanes),
-             (code.index(code.lanes), code.index(1), filters)]
+    channels, filters, block = code.arg(CHANNELS), code.arg(FILTERS), code.arg(BLOCK)
 
     def tiles(column: Index, vectors: int) -> None:
-        with code.loop(0, code.arg(BLOCK), chosen.rows) as row:
-            first = row.index.minimum(code.arg(BLOCK) - chosen.rows)
+        width = vectors * code.lanes
+        panel = code.at(right, column * channels)
+        loops = [(channels // code.lanes, code.index(square * code.lanes), code.index(width * code.lanes)),
+                 (code.index(code.lanes), code.index(1), code.index(width))]
+        with code.loop(0, block, chosen.rows) as row:
+            first = row.index.minimum(block - chosen.rows)
             totals = accumulate(code, [code.zeros()] * (chosen.rows * vectors),
-                                code.at(left, first * channels * square), code.at(right, column), channels * square,
-                                loops, [None] * vectors)
+                                code.at(left, first * channels * square), panel, channels * square, loops,
+                                [None] * vectors)
             goal = code.at(target, (first * filters + column) * square)
             for place, value in enumerate(totals):
                 line, vector = divmod(place, vectors)
