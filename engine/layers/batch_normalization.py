@@ -11,17 +11,17 @@ import numpy as np
 from engine.graph.ir import Value
 from engine.initializers.base import Initializer
 from engine.initializers.constant import Ones, Zeros
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, no_constraint, text
-from engine.layers.weighted import initializer, regularizer
+from engine.layers.base import LayerSample, Net, OptionMismatch, text
+from engine.layers.normalization import Normalization
+from engine.layers.weighted import initializer
 from engine.ops.base import ShapeMismatch
-from engine.options import boolean, integer, number, only, option
+from engine.options import integer, number, only, option
 from engine.registry import register
-from engine.regularizers.base import Regularizer
 
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
-class BatchNormalization(Layer):
+class BatchNormalization(Normalization):
     """gamma (x - mean) / sqrt(variance + epsilon) + beta for each channel.
 
     In training mean and variance (biased) are those of the batch, and the moving statistics follow them by
@@ -31,17 +31,8 @@ class BatchNormalization(Layer):
 
     axis: int = option(integer(minimum=-8), default=-1)
     momentum: float = option(number(minimum=0, maximum=1), default=0.99)
-    epsilon: float = option(number(above=0), default=1e-3)
-    center: bool = option(boolean, default=True)
-    scale: bool = option(boolean, default=True)
-    beta_initializer: Initializer = option(initializer, default=Zeros())
-    gamma_initializer: Initializer = option(initializer, default=Ones())
     moving_mean_initializer: Initializer = option(initializer, default=Zeros())
     moving_variance_initializer: Initializer = option(initializer, default=Ones())
-    beta_regularizer: Regularizer | None = option(regularizer, default=None)
-    gamma_regularizer: Regularizer | None = option(regularizer, default=None)
-    beta_constraint: Any = option(no_constraint, default=None)
-    gamma_constraint: Any = option(no_constraint, default=None)
     synchronized: bool = option(only(False, "a job trains on one machine"), default=False)
     renorm: bool = option(only(False, "renormalization is not supported"), default=False)
     renorm_clipping: Any = option(only(None, "renormalization is not supported"), default=None)
@@ -58,10 +49,7 @@ class BatchNormalization(Layer):
         if self.axis not in (-1, x.type.rank - 1):
             raise OptionMismatch("axis", "-1, the last dimension", self.axis)
         b, shape = net.b, (x.shape[-1],)
-        gamma = (net.weight("gamma", shape, self.gamma_initializer, regularizer=self.gamma_regularizer)
-                 if self.scale else b.constant(np.ones(shape)))
-        beta = (net.weight("beta", shape, self.beta_initializer, regularizer=self.beta_regularizer)
-                if self.center else b.constant(np.zeros(shape)))
+        gamma, beta = self.gamma_and_beta(net, shape)
         mean = net.weight("moving_mean", shape, self.moving_mean_initializer, trainable=False)
         variance = net.weight("moving_variance", shape, self.moving_variance_initializer, trainable=False)
         if not (net.training and net.trainable):

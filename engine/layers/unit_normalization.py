@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.graph.ir import GraphBuilder, Value
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
-from engine.options import either, integer, option, sequence
+from engine.layers.base import Layer, LayerSample, Net
+from engine.layers.normalization import axes_reader, dimensions
+from engine.options import option
 from engine.registry import register
 
 SMALLEST = 1e-24
@@ -28,16 +29,13 @@ class UnitNormalization(Layer):
     Input shape: (batch, …). Output shape: the input's.
     """
 
-    axis: int | tuple[int, ...] = option(either(sequence(integer(minimum=-8, maximum=7), 1, 7),
-                                                integer(minimum=-8, maximum=7)), default=-1)
+    supports_masking = True
 
-    samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"axis": [1, 2]}, ((3, 4, 2),), (3, 4, 2)))
+    axis: int | tuple[int, ...] = option(axes_reader, default=-1)
+
+    samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"axis": 1}, ((3, 4),), (3, 4)),
+               LayerSample({"axis": [1, 2]}, ((3, 4, 2),), (3, 4, 2)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         (x,) = inputs
-        rank = x.type.rank
-        axes = {axis % rank if -rank <= axis < rank else 0
-                for axis in ((self.axis,) if isinstance(self.axis, int) else self.axis)}
-        if 0 in axes:
-            raise OptionMismatch("axis", f"dimensions of {text(x.shape)} other than the batch", self.axis)
-        return unit(net.b, x, sorted(axes))
+        return unit(net.b, x, dimensions(x, self.axis))

@@ -163,6 +163,7 @@ class Scale(Elementwise):
 
     converts = True
     samples = (Sample(((3, 5),), {"factor": 2.0}), Sample(((3, 5),), {"factor": -0.5, "offset": 1.25}),
+               Sample(((3, 5),), {"offset": 0.5}),
                Sample(((4, 19),), {"factor": 1 / 255}, dtypes=("uint8",), integers={0: 256}, differentiable=()))
 
     @staticmethod
@@ -180,7 +181,7 @@ class Scale(Elementwise):
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
         (g,) = grads
         assert g is not None
-        return (b.op("scale", g, factor=node.attrs["factor"]) if node.inputs[0].dtype in FLOATS else None,)
+        return (b.op("scale", g, factor=node.attrs.get("factor", 1.0)) if node.inputs[0].dtype in FLOATS else None,)
 
 
 @op("clip")

@@ -44,3 +44,14 @@ def test_nan_stays_in_its_channel():
                       {"epsilon": 1e-3}).run([x, np.ones(19, np.float32), np.zeros(19, np.float32)])
     for output in outputs:
         assert np.isnan(output[..., 5]).all() and np.isfinite(np.delete(output, 5, axis=-1)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=ROWS, width=CHANNELS, centered=st.booleans(), seed=st.integers(0, 99))
+def test_row_norm_of_any_shape(rows: int, width: int, centered: bool, seed: int):
+    random = np.random.default_rng(seed)
+    x, g = (random.standard_normal((rows, width), np.float32) for _ in range(2))
+    gamma, beta = (random.standard_normal(width).astype("float32") for _ in range(2))
+    attrs = {"epsilon": 1e-3, "centered": centered}
+    _, mean, inverse = check("row_norm", [x, gamma, beta], attrs, divisions=FEW, tolerance=1e-5)
+    check("row_norm_grad", [g, x, gamma, mean, inverse], attrs, divisions=FEW, tolerance=2e-5)
