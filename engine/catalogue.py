@@ -18,6 +18,7 @@ GROUPS = {
     "initializers": "initializer",
     "regularizers": "regularizer",
     "constraints": "constraint",
+    "templates": "template",
     "callbacks": "callback",
     "transforms": "transform",
     "augmentations": "augmentation",

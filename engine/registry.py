@@ -28,6 +28,7 @@ PACKAGES = {
     "augmentation": "engine.data.augmentations",
     "format": "engine.data.formats",
     "weights_format": "engine.formats",
+    "template": "engine.templates",
     "op": "engine.ops",
 }
 
