@@ -10,6 +10,7 @@ from engine.definition.assemble import Assembled, LayerNode, assemble
 from engine.definition.draft import Draft, Faults
 from engine.definition.keras import is_keras, read_keras
 from engine.definition.native import read_native
+from engine.definition.template import is_template, read_template
 from engine.errors import show
 from engine.options import Mismatch, Reader, parse, write
 from engine.types import Type
@@ -78,7 +79,7 @@ def draft_model(document: Any, pointer: str, faults: Faults, depth: int = 0) -> 
     """The definition as written; what is at fault is noted. Raises Mismatch for what is no definition at all."""
     if not isinstance(document, Mapping):
         raise Mismatch(pointer, 'a model\'s definition, {"inputs": …, "layers": […]}', show(document))
-    read = read_keras if is_keras(document) else read_native
+    read = read_keras if is_keras(document) else read_template if is_template(document) else read_native
     return read(document, pointer, faults, depth)
 
 

@@ -17,7 +17,7 @@ rate = number(minimum=0, below=1)
 class Template(ABC):
     """The options of a family of models."""
 
-    sample: ClassVar[dict[str, tuple[int, ...]]] = {"image": (32, 32, 3)}
+    sample: ClassVar[tuple[tuple[str, tuple[int, ...]], ...]] = (("image", (32, 32, 3)),)
     """Inputs of the size that the family was made for, for the conformance tests and the documentation."""
     type_name: ClassVar[str]
 

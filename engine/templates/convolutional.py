@@ -14,7 +14,7 @@ from engine.templates.base import Classifier, Sketch, rate
 class LeNet5(Classifier):
     """LeNet-5 for 28 x 28 or 32 x 32 digits (LeCun et al., 1998), its subsampling as average pooling."""
 
-    sample = {"image": (28, 28, 1)}
+    sample = (("image", (28, 28, 1)),)
 
     def write(self, sketch: Sketch) -> None:
         sketch.add("Conv2D", "c1", filters=6, kernel_size=5, padding="same", activation="tanh")
@@ -35,8 +35,8 @@ class Cifar10Cnn(Classifier):
     dropout: float = option(rate, default=0.5)
 
     def write(self, sketch: Sketch) -> None:
-        for place, filters in enumerate((32, 64)):
-            sketch.add("Conv2D", f"conv_{place}", filters=filters, kernel_size=3, activation="relu")
+        for place, count in enumerate((32, 64)):
+            sketch.add("Conv2D", f"conv_{place}", filters=count, kernel_size=3, activation="relu")
             sketch.add("MaxPooling2D", f"pool_{place}")
         sketch.add("Flatten", "flatten")
         sketch.add("Dense", "dense", units=64, activation="relu")
@@ -47,7 +47,7 @@ class Cifar10Cnn(Classifier):
 @register("template", "vgg_small")
 @dataclass(frozen=True, kw_only=True)
 class VggSmall(Classifier):
-    """Three blocks of two 3 x 3 convolutions, after VGG (Simonyan and Zisserman, ICLR 2015), with batch normalization."""
+    """Three blocks of two normalized 3 x 3 convolutions, after VGG (Simonyan and Zisserman, ICLR 2015)."""
 
     dropout: float = option(rate, default=0.3)
 

@@ -29,7 +29,7 @@ class MobileNetV1(Classifier):
     width: float = option(width, default=1.0)
     dropout: float = option(rate, default=1e-3)
 
-    sample = {"image": (64, 64, 3)}
+    sample = (("image", (64, 64, 3)),)
 
     def write(self, sketch: Sketch) -> None:
         sketch.convolution("stem", rounded(32 * self.width), 3, strides=2, activation="relu6")
@@ -49,7 +49,7 @@ class MobileNetV2(Classifier):
     width: float = option(width, default=1.0)
     dropout: float = option(rate, default=0.2)
 
-    sample = {"image": (64, 64, 3)}
+    sample = (("image", (64, 64, 3)),)
 
     def write(self, sketch: Sketch) -> None:
         channels = rounded(32 * self.width)

@@ -65,7 +65,7 @@ class ResNet56(CifarResNet):
 class ResNet18(Classifier):
     """ResNet-18 for pictures of about 224 x 224 (table 1)."""
 
-    sample = {"image": (64, 64, 3)}
+    sample = (("image", (64, 64, 3)),)
 
     def write(self, sketch: Sketch) -> None:
         sketch.convolution("stem", 64, 7, strides=2)

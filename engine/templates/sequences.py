@@ -3,54 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from engine.options import boolean, integer, option, sequence
+from engine.options import integer, option, sequence
 from engine.registry import register
 from engine.templates.base import Classifier, Sketch, filters, rate
 
 words = integer(minimum=1, maximum=10_000_000)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recurrent(Classifier):
-    """Recurrent layers one behind the other, the last one's final output classified."""
-
-    layer: ClassVar[str]
-
-    units: tuple[int, ...] = option(sequence(filters, 1, 20), default=(64,))
-    bidirectional: bool = option(boolean, default=False)
-    dropout: float = option(rate, default=0.0)
-
-    sample = {"x": (20, 4)}
-
-    def write(self, sketch: Sketch) -> None:
-        for place, units in enumerate(self.units):
-            name = f"{self.layer.lower()}_{place}"
-            options = {"units": units, "return_sequences": place + 1 < len(self.units)}
-            if self.bidirectional:
-                sketch.add("Bidirectional", name, layer={"type": self.layer, **options})
-            else:
-                sketch.add(self.layer, name, **options)
-            if self.dropout:
-                sketch.add("Dropout", f"dropout_{place}", rate=self.dropout)
-        self.head(sketch)
-
-
-@register("template", "lstm_classifier")
-@dataclass(frozen=True, kw_only=True)
-class LstmClassifier(Recurrent):
-    """LSTM layers (Hochreiter and Schmidhuber, 1997) on a series of (steps, features)."""
-
-    layer = "LSTM"
-
-
-@register("template", "gru_classifier")
-@dataclass(frozen=True, kw_only=True)
-class GruClassifier(Recurrent):
-    """GRU layers (Cho et al., EMNLP 2014) on a series of (steps, features)."""
-
-    layer = "GRU"
 
 
 @register("template", "conv1d_classifier")
@@ -61,12 +19,12 @@ class Conv1dClassifier(Classifier):
     filters: tuple[int, ...] = option(sequence(filters, 1, 20), default=(64, 128))
     kernel_size: int = option(integer(minimum=1, maximum=1000), default=5)
 
-    sample = {"x": (32, 4)}
+    sample = (("x", (32, 4)),)
 
     def write(self, sketch: Sketch) -> None:
-        for place, filters in enumerate(self.filters):
+        for place, count in enumerate(self.filters):
             name = f"conv_{place}"
-            sketch.add("Conv1D", name, filters=filters, kernel_size=self.kernel_size, padding="same", use_bias=False)
+            sketch.add("Conv1D", name, filters=count, kernel_size=self.kernel_size, padding="same", use_bias=False)
             sketch.normalized(name, "relu")
             sketch.add("MaxPooling1D", f"pool_{place}", padding="same")
         sketch.add("GlobalAveragePooling1D", "pool")
@@ -83,7 +41,7 @@ class TemporalConvolutionNetwork(Classifier):
     blocks: int = option(integer(minimum=1, maximum=12), default=4)
     dropout: float = option(rate, default=0.1)
 
-    sample = {"x": (32, 4)}
+    sample = (("x", (32, 4)),)
 
     def write(self, sketch: Sketch) -> None:
         last = None
@@ -111,7 +69,7 @@ class TextCnn(Classifier):
     kernel_sizes: tuple[int, ...] = option(sequence(integer(minimum=1, maximum=100), 1, 10), default=(3, 4, 5))
     dropout: float = option(rate, default=0.5)
 
-    sample = {"words": (24,)}
+    sample = (("words", (24,)),)
 
     def write(self, sketch: Sketch) -> None:
         embedded = sketch.add("Embedding", "embedding", input_dim=self.vocabulary, output_dim=self.embedding)

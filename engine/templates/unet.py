@@ -20,7 +20,7 @@ class UnetSmall(Classifier):
     filters: int = option(filters, default=16)
     depth: int = option(integer(minimum=1, maximum=6), default=3)
 
-    sample = {"image": (32, 32, 3)}
+    sample = (("image", (32, 32, 3)),)
 
     def write(self, sketch: Sketch) -> None:
         kept = []
