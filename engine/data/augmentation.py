@@ -38,6 +38,8 @@ class Augmentation(ABC):
     """A registered augmentation: a frozen dataclass of options."""
 
     type_name: ClassVar[str]
+    moves: ClassVar[bool] = False
+    """Whether pixels are only moved, each as it is."""
 
     def fault(self, shape: tuple[int, ...]) -> str | None:
         """What it expects instead of pictures of this shape, or None."""

@@ -17,6 +17,9 @@ from engine.kernels.philox import philox, unit
 from engine.lowering.request import KernelRequest
 from engine.random import AUGMENTATION
 
+COLUMN_FIELDS = 3
+"""A column's two neighbours, and the part of the way from one to the other."""
+
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
     """The functions below by name."""
@@ -111,10 +114,15 @@ def translate(dtype: str, fill_mode: str, nearest: bool) -> str:
     code, height, width, channels = made.code, made.height, made.width, made.channels
     size, fill = width * channels, code.splat(code.number(11))
     blended = code.call("malloc", POINTER, [(size * WIDTHS["float32"]).value])
+    columns = code.call("malloc", POINTER, [(width * (COLUMN_FIELDS * WIDTHS["int64"])).value])
     with code.loop(code.begin, code.end) as position:
         down, right = (_shift(code, word, 7 + 2 * axis, extent, nearest) for axis, (word, extent) in enumerate(
             zip(made.words(position.index), (height, width), strict=True)))
         image = code.at(made.images, position.index * height * size, dtype)
+        with code.loop(0, width) as column:  # once for all rows: a reflected place takes divisions
+            fields = _fields(code, columns, column.index)
+            for field, value in zip(fields, _neighbours(code, column.index, right, width, fill_mode), strict=True):
+                code.ir.store(value.value if isinstance(value, Index) else value, field)
         with code.loop(0, height) as row:
             upper, lower, part = _neighbours(code, row.index, down, height, fill_mode)
             with code.loop(0, size, code.lanes) as at:
@@ -124,15 +132,23 @@ def translate(dtype: str, fill_mode: str, nearest: bool) -> str:
                 code.store(_blend(code, above, below, part), code.at(blended, at.index), mask=mask)
             line = code.at(made.result, (position.index * height + row.index) * size)
             with code.loop(0, width) as column:
-                first, second, part = _neighbours(code, column.index, right, width, fill_mode)
+                fields = _fields(code, columns, column.index)
+                first, second = (Index(code, code.ir.load(field, typ=I64)) for field in fields[:2])
+                part = code.ir.load(fields[2], typ=F32)
                 with code.loop(0, channels, code.lanes) as channel:
                     mask = code.mask(channels - channel.index)
                     one, two = (_pixels(code, blended, place * channels + channel.index, place, "float32", mask, fill)
                                 for place in (first, second))
                     target = code.at(line, column.index * channels + channel.index)
                     code.store(_blend(code, one, two, part), target, mask=mask)
-    code.call("free", ir.VoidType(), [blended])
+    for memory in (blended, columns):
+        code.call("free", ir.VoidType(), [memory])
     return code.finish()
+
+
+def _fields(code: Code, columns: ir.Value, column: Index) -> list[ir.Value]:
+    """Where a column's two neighbours and the part of the way between them stand."""
+    return [code.at(columns, column * COLUMN_FIELDS + field, "int64") for field in range(COLUMN_FIELDS)]
 
 
 def _shift(code: Code, word: ir.Value, bounds: int, extent: Index, nearest: bool) -> ir.Value:

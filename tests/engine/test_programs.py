@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from engine.codegen.host import host
+from engine.data.augmentations.random_crop import RandomCrop
+from engine.data.augmentations.random_flip import RandomFlip
+from engine.data.augmentations.random_translation import RandomTranslation
 from engine.programs import TARGET, WEIGHT, Pipeline, Program, Stored
 from tests.engine.stepping import Stepped, by_plan, by_reference, initial, program
 
@@ -153,3 +156,16 @@ def test_a_whole_step_on_narrower_vectors(name: str, lanes: int, monkeypatch: py
         pytest.skip(f"this processor's vectors have {host().lanes} lanes")
     monkeypatch.setenv("STOKER_KERNEL_LANES", str(lanes))
     check(name, np.arange(33)[::-1], (2,))
+
+
+def test_pixels_are_moved_as_they_are_stored_and_blended_as_they_are_meant():
+    flip, crop = RandomFlip(), RandomCrop(height=8, width=8)
+    shift = RandomTranslation(height_factor=(-0.2, 0.2), width_factor=(0.0, 0.0))
+    affine = np.array([1 / 255] * 3, "float32"), np.zeros(3, "float32")
+    pipeline = Pipeline({"x": Stored((10, 10, 3), "uint8", affine)}, (flip, crop, shift, flip))
+    layers: list[dict[str, Any]] = [{"type": "Flatten"}, {"type": "Dense", "units": CLASSES}]
+    graph = program(layers, {"x": (8, 8, 3)}, ADAM, LOSS, pipeline).graph
+    augmented = [(node.op.name, node.inputs[0].dtype, node.attrs["place"]) for node in graph.nodes
+                 if node.op.name.startswith("random_")]
+    assert augmented == [("random_flip", "uint8", 0), ("random_crop", "uint8", 1),
+                         ("random_translation", "float32", 2), ("random_flip", "float32", 3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class RandomCrop(Augmentation):
     As Keras 3's layer of this name, but pictures smaller than the window are refused and never resized. The model's
     input has the window's shape.
     """
+
+    moves: ClassVar[bool] = True
 
     height: int = option(integer(minimum=1, maximum=65_536))
     width: int = option(integer(minimum=1, maximum=65_536))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from engine.options import choice, option
 @dataclass(frozen=True, kw_only=True)
 class RandomFlip(Augmentation):
     """Mirrors pictures, as Keras 3's layer of this name; each direction with probability one half, on its own."""
+
+    moves: ClassVar[bool] = True
 
     mode: str = option(choice("horizontal", "vertical", "horizontal_and_vertical"), default="horizontal_and_vertical")
 
