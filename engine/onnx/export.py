@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,8 +56,8 @@ def _stored(metadata: Metadata, names: list[str]) -> dict[str, Stored]:
     found = {}
     for name in names:
         source = name if name in inputs else only
-        written = inputs[source] if source is not None else {"dtype": "float32", "parts": []}
-        if written["dtype"] != "uint8" and [part["steps"] for part in written["parts"]] != [[]]:
+        written: Mapping[str, Any] = inputs[source] if source is not None else {"dtype": "float32", "parts": []}
+        if source is None or (written["dtype"] != "uint8" and [part["steps"] for part in written["parts"]] != [[]]):
             raise WeightsError(f"preprocessing of input {name}: expected pictures, or one array without steps; what "
                                "is done to table columns ONNX cannot hold")
         found[name] = Stored(tuple(written["shape"]), written["dtype"], affine_of(metadata.preprocessing).get(source))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from engine.options import option
 from engine.registry import register
@@ -103,7 +103,8 @@ class WideResNet164(Classifier):
         sketch.convolution(f"{name}_1", filters, 3, ready, strides=strides)
         if self.dropout:
             sketch.add("Dropout", f"{name}_dropout", rate=self.dropout)
-        plain = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal", "filters": filters}
+        plain: dict[str, Any] = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal",
+                                 "filters": filters}
         main = sketch.add("Conv2D", f"{name}_2", kernel_size=3, **plain)
         shortcut = sketch.add("Conv2D", f"{name}_shortcut", ready, kernel_size=1, strides=strides,
                               **plain) if project else last

@@ -34,7 +34,8 @@ class Conv1dClassifier(Classifier):
 @register("template", "tcn")
 @dataclass(frozen=True, kw_only=True)
 class TemporalConvolutionNetwork(Classifier):
-    """Residual blocks of causal convolutions with doubling dilation (Bai et al., 2018); the last step is classified."""
+    """Residual blocks of causal convolutions with doubling dilation (Bai et al., 2018); the mean of the steps is
+    classified."""
 
     filters: int = option(filters, default=64)
     kernel_size: int = option(integer(minimum=2, maximum=1000), default=3)
@@ -44,16 +45,15 @@ class TemporalConvolutionNetwork(Classifier):
     sample = (("x", (32, 4)),)
 
     def write(self, sketch: Sketch) -> None:
-        last = None
+        last = sketch.add("Conv1D", "project", filters=self.filters, kernel_size=1)
         for block in range(self.blocks):
             source = last
             for place in range(2):
-                sketch.add("Conv1D", f"block{block}_conv{place}", source if not place else None, filters=self.filters,
-                           kernel_size=self.kernel_size, dilation_rate=2**block, padding="causal", activation="relu")
+                sketch.add("Conv1D", f"block{block}_conv{place}", filters=self.filters, kernel_size=self.kernel_size,
+                           dilation_rate=2**block, padding="causal", activation="relu")
                 last = sketch.add("Dropout", f"block{block}_dropout{place}", rate=self.dropout)
-            if source is not None:
-                sketch.add("Add", f"block{block}_add", [last, source])
-                last = sketch.add("Activation", f"block{block}_relu", activation="relu")
+            sketch.add("Add", f"block{block}_add", [last, source])
+            last = sketch.add("Activation", f"block{block}_relu", activation="relu")
         sketch.add("GlobalAveragePooling1D", "pool")
         self.head(sketch)
 
