@@ -16,9 +16,7 @@ LIBRARY_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
 
 def run(queue: str, concurrency: int) -> int:
     """Work until SIGTERM or Ctrl-C. The answer is the exit status."""
-    # Before numpy is imported: a BLAS that starts threads in a process that forks ends in a deadlock.
-    for variable in LIBRARY_THREADS:
-        os.environ[variable] = "1"
+    bound_libraries()
     gc.disable()  # while importing: it would only walk what stays for good
     from celery import signals
 
@@ -65,6 +63,14 @@ def run(queue: str, concurrency: int) -> int:
     gc.enable()
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def bound_libraries() -> None:
+    """One thread for what numpy calls, before it is imported: the engine has threads of its own, and a BLAS that starts
+    some in a process that forks ends in a deadlock.
+    """
+    for variable in LIBRARY_THREADS:
+        os.environ[variable] = "1"
 
 
 def threads_of_a_job(asked: int, concurrency: int) -> int:

@@ -42,8 +42,19 @@ class Allocation:
         """A line for each block in the order of its life, then the sums."""
         unique = sorted(set(self.blocks.values()), key=lambda block: (block.first, block.offset))
         lines = [f"{block.first:5d} – {block.last:<5d} {block.offset:12,d} + {block.size:<12,d}" for block in unique]
-        lines.append(f"arena {self.arena_bytes:,} bytes for {len(self.blocks)} values of {self.total_bytes:,} bytes")
+        lines.append(f"arena {self.arena_bytes:,} bytes, {self.live_bytes:,} of them in use at once, "
+                     f"for {len(self.blocks)} values of {self.total_bytes:,} bytes")
         return "\n".join(lines)
+
+    @property
+    def live_bytes(self) -> int:
+        """The most that blocks take at any request: no arena for these lifetimes can be smaller."""
+        blocks = set(self.blocks.values())
+        change = np.zeros(max((block.last for block in blocks), default=0) + 2, np.int64)
+        for block in blocks:
+            change[block.first] += block.size
+            change[block.last + 1] -= block.size
+        return int(np.cumsum(change).max())
 
 
 def plan_memory(

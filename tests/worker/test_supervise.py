@@ -115,6 +115,19 @@ def test_a_lost_lease_ends_the_work_at_once(held):
     assert time.monotonic() - begun < 2
 
 
+def test_a_lost_lease_ends_work_that_does_not_come_back_from_native_code(held):
+    database, _, job, token = held
+    with database.write() as session:
+        RunningJobRepository(session).lose(job, token, "Somebody took it.")
+
+    def work(notice: Notice) -> int:
+        return int(ctypes.PyDLL(None).sleep(60))  # and keeps the interpreter's lock
+
+    begun = time.monotonic()
+    assert supervise(lease_of(held), work, Limits(), Notice()).killed == "lease_lost"
+    assert time.monotonic() - begun < 20
+
+
 def test_work_that_has_just_ended_its_row_may_exit_in_peace(held):
     database, _, job, token = held
 

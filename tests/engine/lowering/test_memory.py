@@ -80,4 +80,5 @@ def test_the_report_is_stable():
         "   0 softmax.forward(x) -> %0@0  # ", "   1 softmax.forward(%0@0) -> %1@256  # ",
         "   2 softmax.forward(%1@256) -> %2@0  # ",
         "    0 – 1                0 + 256         ", "    1 – 2              256 + 256         ",
-        "    2 – 3                0 + 256         ", "arena 512 bytes for 3 values of 768 bytes"])
+        "    2 – 3                0 + 256         ",
+        "arena 512 bytes, 512 of them in use at once, for 3 values of 768 bytes"])
