@@ -11,6 +11,9 @@ import llvmlite.binding as llvm
 from engine import ENGINE_VERSION
 from engine.errors import CompileError
 
+NEON_ACCUMULATORS = 24
+"""More of them, and LLVM keeps some on the stack."""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -21,9 +24,17 @@ class Host:
     lanes: int
     registers: int
 
-    def rows(self, vectors: int) -> int:
-        """The most rows of a register tile `vectors` wide: accumulators, operand and a spare register must fit."""
-        return max(1, (self.registers - vectors - (1 if self.registers >= 32 else 2)) // vectors)
+    def rows(self, vectors: int, *, masked: bool = False) -> int:
+        """The most rows of a register tile `vectors` wide: accumulators, the operand and one broadcast must fit.
+
+        So must the mask, if there is one, unless masks have registers of their own as in AVX-512.
+
+        NEON has no multiplication by a number in memory and keeps several broadcasts in registers.
+        """
+        accumulators = self.registers - vectors - (2 if masked and self.lanes < 16 else 1)
+        if (self.lanes, self.registers) == (4, 32):
+            accumulators = min(accumulators, NEON_ACCUMULATORS)
+        return max(1, accumulators // vectors)
 
     @cached_property
     def key(self) -> str:

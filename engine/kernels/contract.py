@@ -95,7 +95,9 @@ def ceiling(amount: int, step: int) -> int:
 def _tile(view: Contraction) -> Tile:
     here = host()
     depth = prod(loop.count for loop in view.reduce)
-    most_rows = {vectors: here.rows(vectors) for vectors in (1, 2, 3, 4)}
+    ragged = view.columns % here.lanes > 0
+    most_rows = {vectors: here.rows(vectors, masked=ragged and view.columns < vectors * here.lanes)
+                 for vectors in (1, 2, 3, 4)}
     return select.tile(view.rows, view.columns, depth, here.lanes, most_rows)
 
 

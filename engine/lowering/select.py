@@ -87,7 +87,8 @@ def panels_pay(m: int, k: int, n: int) -> bool:
 def tile(rows: int, columns: int, depth: int, lanes: int, most_rows: dict[int, int]) -> Tile:
     """The tile for a contraction of `rows` by `columns`; `most_rows` says how tall a tile of so many vectors may be."""
     vectors = -(-columns // lanes)
-    wide = vectors >= 4 and (rows <= most_rows.get(4, 0) or panels_pay(rows, depth, columns))
+    highest = most_rows.get(4, 0)
+    wide = vectors >= 4 and (rows <= highest or (highest >= 4 and panels_pay(rows, depth, columns)))
     width = 4 if wide else 3 if vectors == 3 else min(2, vectors)
     highest = most_rows[width]
     tall = -(-rows // -(-rows // highest)) if rows else 1
