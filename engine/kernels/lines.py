@@ -20,6 +20,11 @@ MOST = 1024
 VECTOR = 16
 """The widest vectors: lines are whole vectors of any host's, so that what a line holds depends on the shape alone."""
 
+SIDE = 4
+"""Vectors of a row that are added up side by side."""
+
+Combine = Callable[[ir.Value, ir.Value], ir.Value]
+Term = Callable[[Index, ir.Value | None], Sequence[ir.Value]]
 Work = Callable[[Index, Sequence[Index], ir.Value | None], None]
 """Emits the work on one vector of columns of some lines: (first column, the lines' offsets, mask)."""
 
@@ -54,20 +59,21 @@ def tile(code: Code, source: ir.Value, line: ir.Value, channels: Index, together
                                                                 code.at(target, column)))
 
 
-def clear(code: Code, line: ir.Value, span: Index) -> None:
-    """Zeros in a line, and in what is left of its last vector."""
+def clear(code: Code, line: ir.Value, span: Index, value: float = 0.0) -> None:
+    """One number in all of a line, and in what is left of its last vector."""
     with code.loop(0, span, code.lanes) as column:
-        code.store(code.zeros(), code.at(line, column.index))
+        code.store(code.splat(value), code.at(line, column.index))
 
 
-def fold(code: Code, line: ir.Value, channels: Index, together: Index) -> None:
-    """Add the rows of a line to its first one, in order."""
+def fold(code: Code, line: ir.Value, channels: Index, together: Index, combine: Combine | None = None) -> None:
+    """Add the rows of a line to its first one, in order, or combine them otherwise."""
+    combine = combine or code.ir.fadd
 
     def column(start: Index, mask: ir.Value | None) -> None:
         first = code.at(line, start)
         with code.loop(1, together, carry=[code.load(first, mask=mask)]) as row:
             other = code.load(code.at(first, row.index * channels), mask=mask)
-            row.carry = [code.ir.fadd(row.values[0], other)]
+            row.carry = [combine(row.values[0], other)]
         code.store(row.values[0], first, mask=mask)
 
     vectors(code, channels, column)
@@ -90,10 +96,49 @@ def sweep(code: Code, step: Index, span: Index, whole: Index, rest: Index, work:
         vectors(code, count, lambda column, mask: work(column, [line.index * step], mask))
 
 
-def tree(code: Code, values: Sequence[ir.Value]) -> ir.Value:
-    """The sum of neighbours, and so on."""
+def tree(code: Code, values: Sequence[ir.Value], combine: Combine | None = None) -> ir.Value:
+    """The sum of neighbours, and so on; or what else `combine` makes of two."""
+    combine = combine or code.ir.fadd
     level = list(values)
     while len(level) > 1:
-        level = [code.ir.fadd(*level[at:at + 2]) if at + 1 < len(level) else level[at]
-                 for at in range(0, len(level), 2)]
+        level = [combine(*level[at:at + 2]) if at + 1 < len(level) else level[at] for at in range(0, len(level), 2)]
     return level[0]
+
+
+def totals(code: Code, width: Index, count: int, term: Term, combine: Combine | None = None,
+           neutral: float = 0.0) -> list[ir.Value]:
+    """Sums over a row of each of the `count` vectors that `term(column, mask)` gives, in every lane.
+
+    With `combine`, which takes its operands either way round, something else than sums; `neutral` changes nothing.
+    """
+    combine = combine or code.ir.fadd
+    side = code.lanes * SIDE
+    wide, whole = width // side * side, width // code.lanes * code.lanes
+    with code.loop(0, wide, side, carry=[code.splat(neutral)] * (SIDE * count)) as several:
+        found = [term(several.index + code.lanes * place, None) for place in range(SIDE)]
+        several.carry = [combine(several.values[place * count + which], found[place][which])
+                         for place in range(SIDE) for which in range(count)]
+    sums = [tree(code, several.values[which::count], combine) for which in range(count)]
+    with code.loop(wide, whole, code.lanes, carry=sums) as one:
+        one.carry = [combine(value, new) for value, new in zip(one.values, term(one.index, None), strict=True)]
+    with code.loop(whole, width, code.lanes, carry=one.values) as last:
+        mask = code.mask(width - last.index)
+        new = [code.ir.select(mask, value, code.splat(neutral)) for value in term(last.index, mask)]
+        last.carry = [combine(value, more) for value, more in zip(last.values, new, strict=True)]
+    return [code.across(value, combine) for value in last.values]
+
+
+class Part:
+    """One chunk of sums over rows: a part of the rows, a block of the columns.
+
+    The kernel's first arguments are rows, channels, rows a part, blocks of columns, rows a line.
+    """
+
+    def __init__(self, code: Code, chunk: Index) -> None:
+        rows, self.channels, length, blocks, self.together = (code.arg(position) for position in range(5))
+        self.number = chunk // blocks
+        self.column = chunk % blocks * LINE
+        self.width = (self.channels - self.column).minimum(LINE)
+        self.step, self.span = self.channels * self.together, self.width * self.together
+        self.start = self.number * length
+        self.stop = (self.start + length).minimum(rows)

@@ -64,19 +64,6 @@ def _sums(attrs: dict[str, Any], reads: list[Buffer], writes: list[Buffer]) -> l
             call(gradients(), merged, 1, "batch_norm sums")]
 
 
-class _Part:
-    """One chunk's rows and columns."""
-
-    def __init__(self, code: Code, chunk: Index) -> None:
-        rows, self.channels, length, blocks, self.together = (code.arg(position) for position in range(5))
-        self.number = chunk // blocks
-        self.column = chunk % blocks * LINE
-        self.width = (self.channels - self.column).minimum(LINE)
-        self.step, self.span = self.channels * self.together, self.width * self.together
-        self.start = self.number * length
-        self.stop = (self.start + length).minimum(rows)
-
-
 @objects.compiled
 def moments() -> str:
     """Mean and sum of squared deviations of each part.
@@ -88,7 +75,7 @@ def moments() -> str:
     x, partial = code.pointer(5), code.pointer(6)
     total, square, centre = (lines.scratch(code) for _ in range(3))
     with code.loop(code.begin, code.end) as chunk:
-        part = _Part(code, chunk.index)
+        part = lines.Part(code, chunk.index)
         mean = code.at(partial, part.number * 2 * part.channels + part.column)
         deviation = code.at(mean, part.channels)
         block = part.together * BLOCK_LINES
@@ -210,7 +197,7 @@ def sums(body: Body, full: tuple[bool, ...], places: tuple[int, ...]) -> str:
     plain, product = lines.scratch(code), lines.scratch(code)
     tiles = [None if whole else lines.scratch(code) for whole in full]
     with code.loop(code.begin, code.end) as chunk:
-        part = _Part(code, chunk.index)
+        part = lines.Part(code, chunk.index)
         for operand, line in zip(operands, tiles, strict=True):
             if line is not None:
                 lines.tile(code, code.at(operand, part.column), line, part.width, part.together)

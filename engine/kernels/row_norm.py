@@ -6,7 +6,6 @@ added up in parts whose number follows from the shape alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from math import prod
 
 import llvmlite.ir as ir
@@ -21,8 +20,6 @@ from engine.lowering.request import KernelRequest
 
 CHUNK = 4096
 """Elements to aim at in one chunk."""
-SIDE = 4
-"""Vectors that are added up side by side."""
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
@@ -49,27 +46,6 @@ def _view(x: Buffer, gamma: Buffer) -> tuple[int, int]:
     return prod(x.shape[:len(x.shape) - len(gamma.shape)]), width
 
 
-Term = Callable[[Index, ir.Value | None], Sequence[ir.Value]]
-
-
-def _totals(code: Code, width: Index, count: int, term: Term) -> list[ir.Value]:
-    """Sums over a row of what `term(column, mask)` gives, each of them in every lane."""
-    side = code.lanes * SIDE
-    wide, whole = width // side * side, width // code.lanes * code.lanes
-    with code.loop(0, wide, side, carry=[code.zeros()] * (SIDE * count)) as four:
-        added = [term(four.index + code.lanes * place, None) for place in range(SIDE)]
-        four.carry = [code.ir.fadd(four.values[place * count + which], added[place][which])
-                      for place in range(SIDE) for which in range(count)]
-    sums = [lines.tree(code, four.values[which::count]) for which in range(count)]
-    with code.loop(wide, whole, code.lanes, carry=sums) as one:
-        one.carry = [code.ir.fadd(value, new) for value, new in zip(one.values, term(one.index, None), strict=True)]
-    with code.loop(whole, width, code.lanes, carry=one.values) as rest:
-        mask = code.mask(width - rest.index)
-        new = [code.ir.select(mask, value, code.zeros()) for value in term(rest.index, mask)]
-        rest.carry = [code.ir.fadd(value, more) for value, more in zip(rest.values, new, strict=True)]
-    return [code.across(value, code.ir.fadd) for value in rest.values]
-
-
 @objects.compiled
 def forward(centered: bool) -> str:
     """y = (x - mean) inverse gamma + beta, where inverse = 1 / sqrt(variance + epsilon); mean is 0 unless `centered`.
@@ -88,14 +64,14 @@ def forward(centered: bool) -> str:
 
         mean = code.zeros()
         if centered:
-            (total,) = _totals(code, width, 1, lambda column, mask: [load(source, column, mask)])
+            (total,) = lines.totals(code, width, 1, lambda column, mask: [load(source, column, mask)])
             mean = code.ir.fmul(total, share)
 
         def square(column: Index, mask: ir.Value | None) -> list[ir.Value]:
             apart = code.ir.fsub(load(source, column, mask), mean)
             return [code.ir.fmul(apart, apart)]
 
-        (squares,) = _totals(code, width, 1, square)
+        (squares,) = lines.totals(code, width, 1, square)
         variance = code.ir.fadd(code.ir.fmul(squares, share), code.splat(code.number(3)))
         inverse = code.ir.fdiv(code.splat(1.0), code.intrinsic("sqrt", variance))
 
@@ -151,7 +127,7 @@ def backward(centered: bool) -> str:
                 _, scaled, normal = values(column, mask)
                 return [scaled, code.ir.fmul(scaled, normal)]
 
-            totals = [code.ir.fmul(total, share) for total in _totals(code, width, 2, terms)]
+            totals = [code.ir.fmul(total, share) for total in lines.totals(code, width, 2, terms)]
 
             def write(column: Index, mask: ir.Value | None) -> None:
                 given, scaled, normal = values(column, mask)

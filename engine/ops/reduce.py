@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from engine.lowering.request import KernelRequest, scratch
 from engine.ops.base import Gradients, Op, Sample, op
 from engine.types import Type, size
 
+PARTS = 8
 SAMPLES = (
     Sample(((5, 7),), {"axes": (0,)}),
     Sample(((5, 7),), {"axes": (1,), "keepdims": True}),
@@ -19,6 +21,8 @@ SAMPLES = (
     Sample(((700, 33),), {"axes": (0,)}),
     Sample(((2, 5, 3),), {"axes": (0, 2)}),
     Sample(((1300,),), {"axes": (0,)}),
+    Sample(((9, 2, 4, 3, 2),), {"axes": (0, 2, 4), "keepdims": True}),
+    Sample(((3, 600, 2),), {"axes": (1,)}),
 )
 
 
@@ -34,13 +38,33 @@ class Reduction(Op):
         return (Type(shape, x.dtype),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        axes = tuple(sorted(node.attrs["axes"]))
-        parted = self.function != "max" and axes[:1] == (0,)
-        partial = (scratch((8, *node.outputs[0].shape)),) if parted else ()
-        return [KernelRequest("reduce", self.function, node.inputs, (*node.outputs, *partial), {"axes": axes})]
+        """Runs of neighbouring axes one after the other, from the last to the first."""
+        requests: list[KernelRequest] = []
+        (source,), (out,) = node.inputs, node.outputs
+        runs = _runs(node.attrs["axes"])
+        for start, stop in reversed(runs):
+            shape = (*source.shape[:start], *source.shape[stop:])
+            target = out if start == runs[0][0] else scratch(shape, source.dtype)
+            parted = self.function != "max" and start == 0 and stop > 0
+            partial = (scratch((PARTS, *shape)),) if parted else ()
+            requests.append(KernelRequest("reduce", self.function, (source,), (target, *partial),
+                                          {"axes": tuple(range(start, stop))}))
+            source = target
+        return requests
 
     def flops(self, node: Node) -> int:
         return size(node.inputs[0].shape, 1)
+
+
+def _runs(axes: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring axes together, as half-open runs; an empty one if there are none."""
+    runs: list[tuple[int, int]] = []
+    for axis in sorted(axes):
+        if runs and runs[-1][1] == axis:
+            runs[-1] = (runs[-1][0], axis + 1)
+        else:
+            runs.append((axis, axis + 1))
+    return runs or [(0, 0)]
 
 
 @op("reduce_sum")
