@@ -8,33 +8,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine import ENGINE_VERSION, checkpoint, formats, random
+from engine.bound import Bound
 from engine.callbacks.base import Action
 from engine.callbacks.monitor import direction, improves
 from engine.callbacks.terminate_on_nan import TerminateOnNaN
 from engine.checkpoint import Origin, TrainingState
 from engine.data.dataset import Dataset
-from engine.data.prepare import Prepared, prepare
+from engine.data.prepare import prepare
 from engine.definition.job import JobSpec
 from engine.diagnose import Start, began
 from engine.errors import NumericsError
 from engine.formats import Metadata
-from engine.lowering.within import compile_within
-from engine.programs import TARGET, WEIGHT, Pipeline, Stored, evaluate_program, train_program
 from engine.progress import Checkpoint, CheckpointFiles, Metrics, Outcome, Progress, Reporter
 from engine.runner import Runner, Totals
 from engine.runtime.cores import available_cores
 from engine.runtime.threads import Left, Workers
 from engine.schedules import rates
 from engine.stages import Stages, told
-from engine.variables import SLOT_PREFIX, Arrays, copied, empty_slots, fill, initial_weights
+from engine.variables import SLOT_PREFIX, Arrays, copied, fill
 
 POINTS = 400
 """About as many points of metrics of steps are reported in a job; the first step is always one."""
@@ -98,7 +95,10 @@ class _Training:
         self.rows = self.prepared.splits["train"]
         self.batch = max(1, min(self.options.batch_size, len(self.rows)))
         self.memory_bytes = min((limit for limit in (spec.resources.memory_bytes, memory_bytes) if limit), default=None)
-        self._bind()
+        self.bound = Bound(spec, self.prepared, self.batch, self.workers, self.memory_bytes, stages)
+        self.weights, self.slots, self.train = self.bound.weights, self.bound.slots, self.bound.train
+        if self.bound.repeated:
+            reporter.log("info", f"training keeps within {self.memory_bytes:,} bytes: {self.bound.repeated}", {})
         self.callbacks = [callback.start(self.options.directions()) for callback in self.options.callbacks]
         self.totals = Totals(self.train.program)
         self.remembered: dict[str, Arrays] = {}
@@ -119,62 +119,6 @@ class _Training:
         message = f"expected at most {most} threads on this worker, received {asked}: training uses {most}"
         self.reporter.log("warning", message, {"pointer": "/resources/threads"})
         return most
-
-    def _bind(self) -> None:
-        """The training program over the weight store."""
-        spec, prepared = self.spec, self.prepared
-        inputs = {
-            name: Stored(
-                tuple(prepared.inputs[source].shape[1:]),
-                str(prepared.inputs[source].dtype),
-                prepared.affine.get(source),
-            )
-            for name, source in spec.feeds.items()
-        }
-        target = (tuple(prepared.target.shape[1:]), str(prepared.target.dtype))
-        weights = _example_weights(spec, prepared)
-        self.tables = {name: prepared.inputs[source] for name, source in spec.feeds.items()}
-        self.tables[TARGET] = np.ascontiguousarray(prepared.target)
-        self.pipeline = Pipeline(inputs, prepared.augmentations, target, weights is not None)
-        with self.stages("graphs"):
-            train = train_program(spec.model, self.options, self.pipeline)
-        with self.stages("weights"):
-            self.weights = initial_weights(train.variables, self.options.seed)
-            self.slots = empty_slots(train.slots)
-        store = {**self.weights, **self.slots}
-        with self.stages("plan"):
-            plan, repeated = compile_within(train.graph, self.batch, self._left_of_memory(store))
-        if repeated:
-            self.reporter.log("info", f"training keeps within {self.memory_bytes:,} bytes: {repeated}", {})
-        self.train = Runner(
-            train,
-            self.batch,
-            store,
-            self.tables if weights is None else {**self.tables, WEIGHT: weights},
-            self.workers,
-            seed=self.options.seed,
-            plan=plan,
-        )
-        with self.stages("compute kernels"):
-            self.train.bind()
-
-    @cached_property
-    def evaluate(self) -> Runner:
-        """The evaluation program over the same weights; made when it is first needed, behind the first steps."""
-        pipeline, tables = self.pipeline, dict(self.tables)
-        plain = self.prepared.sample_weight
-        if plain is not None:
-            tables[WEIGHT] = np.ascontiguousarray(plain)
-        program = evaluate_program(self.spec.model, self.options,
-                                   replace(pipeline, augmentations=(), weighted=plain is not None))
-        longest = max(len(rows) for rows in self.prepared.splits.values())
-        return Runner(program, max(1, min(self.options.batch_size, longest)), self.weights, tables, self.workers)
-
-    def _left_of_memory(self, store: Arrays) -> int | None:
-        """Bytes that the plan may take of what the job may, beside weights and slots; None for no limit."""
-        if self.memory_bytes is None:
-            return None
-        return max(0, self.memory_bytes - sum(array.nbytes for array in store.values()))
 
     # From and to checkpoints
 
@@ -403,12 +347,12 @@ class _Training:
     def _evaluated(self, rows: Any, prefix: str, most: int | None = None) -> dict[str, float]:
         """Loss and metrics on some rows with the present weights."""
         if most is not None:
-            rows = rows[: most * self.evaluate.batch]
-        self.evaluate.begin(rows)
-        totals = Totals(self.evaluate.program)
-        while self.evaluate.done < self.evaluate.batches:
+            rows = rows[: most * self.bound.evaluate.batch]
+        self.bound.evaluate.begin(rows)
+        totals = Totals(self.bound.evaluate.program)
+        while self.bound.evaluate.done < self.bound.evaluate.batches:
             self._obey()
-            totals.add(*self._native(self.evaluate, self.evaluate.batches, whole_steps=False))
+            totals.add(*self._native(self.bound.evaluate, self.bound.evaluate.batches, whole_steps=False))
         return totals.values(prefix)
 
     def _improved(self, logs: Mapping[str, float]) -> bool:
@@ -458,14 +402,6 @@ class _Training:
         latest = {name: value for name, value in (self.history[-1] if self.history else {}).items() if name != "epoch"}
         best = {**self.best["logs"], "epoch": self.best["epoch"]} if self.best else None
         return {"latest": latest, "best": best, "test": {}}
-
-
-def _example_weights(spec: JobSpec, prepared: Prepared) -> Any:
-    """The weight of every example in training: its own, times its class's. None if all are 1."""
-    if spec.class_weights is None:
-        return None if prepared.sample_weight is None else np.ascontiguousarray(prepared.sample_weight)
-    weights = np.asarray(spec.class_weights, np.float32)[prepared.target]
-    return weights if prepared.sample_weight is None else weights * prepared.sample_weight
 
 
 def _finite(metrics: Mapping[str, Any]) -> dict[str, Any]:
