@@ -18,6 +18,9 @@ from engine.options import either, entry, integer, number, option, optional, seq
 from engine.registry import register
 from engine.regularizers.base import Regularizer
 
+LOWEST = -1e9
+"""What Keras takes for values that a mask leaves out."""
+
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class Activation(Layer):
 
     activation: Function = option(entry("activation"))
 
+    supports_masking = True
     samples = (LayerSample({"activation": "tanh"}, ((5,),), (5,)),
                LayerSample({"activation": {"type": "leaky_relu", "negative_slope": 0.1}}, ((2, 3, 4),), (2, 3, 4)),
                LayerSample({"activation": {"type": "glu", "axis": 1}}, ((4, 3),), (2, 3)))
@@ -49,6 +53,7 @@ class ReLU(Layer):
     negative_slope: float = option(number(minimum=0), default=0.0)
     threshold: float = option(number(minimum=0), default=0.0)
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"max_value": 6}, ((2, 3),), (2, 3)),
                LayerSample({"max_value": 1, "negative_slope": 0.1, "threshold": 0.2}, ((4,),), (4,)))
 
@@ -66,6 +71,7 @@ class LeakyReLU(Layer):
 
     negative_slope: float = option(number(minimum=0), default=0.3)
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"negative_slope": 0.1}, ((2, 3),), (2, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
@@ -82,6 +88,7 @@ class ELU(Layer):
 
     alpha: float = option(number(), default=1.0)
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"alpha": 0.5}, ((2, 3),), (2, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
@@ -102,6 +109,7 @@ class PReLU(Layer):
     shared_axes: tuple[int, ...] | None = option(
         optional(either(sequence(integer(minimum=1), maximum=7), integer(minimum=1))), default=None)
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,), 5), LayerSample({"shared_axes": [1, 2]}, ((4, 3, 2),), (4, 3, 2), 2),
                LayerSample({"shared_axes": [1], "alpha_initializer": "ones"}, ((4, 3),), (4, 3), 3))
 
@@ -119,24 +127,29 @@ class PReLU(Layer):
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
 class Softmax(Layer):
-    """exp(x) / sum(exp(x)) along one dimension, or over several together.
+    """exp(x) / sum(exp(x)) along one dimension, or over several together; what a mask leaves out is 0.
 
     Input shape: (batch, …). Output shape: the input's.
     """
 
     axis: int | tuple[int, ...] = option(either(sequence(axis_option, 1, 7), axis_option), default=-1)
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"axis": 2}, ((3, 4),), (3, 4)),
                LayerSample({"axis": 1}, ((3, 4),), (3, 4)), LayerSample({"axis": [1, -1]}, ((3, 4, 2),), (3, 4, 2)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         (x,) = inputs
+        b, mask = net.b, net.mask(x)
         axes = (self.axis,) if isinstance(self.axis, int) else self.axis
         rank = x.type.rank
         if len({axis % rank for axis in axes}) < len(axes):
             raise OptionMismatch("axis", "different dimensions", list(axes))
         try:
-            return rows(net.b, "softmax", x, axes)
+            if mask is None:
+                return rows(b, "softmax", x, axes)
+            y = rows(b, "softmax", b.op("where", mask, x, b.constant(LOWEST)), axes)
+            return b.op("where", mask, y, b.constant(0.0))
         except ShapeMismatch as mismatch:
             expected = f"a dimension of {text(x.shape)} other than the batch"
             raise OptionMismatch("axis", expected, self.axis) from mismatch

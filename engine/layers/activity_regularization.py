@@ -22,6 +22,7 @@ class ActivityRegularization(Layer):
     l1: float = option(number(minimum=0), default=0.0)
     l2: float = option(number(minimum=0), default=0.0)
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,)), LayerSample({"l1": 0.1, "l2": 0.2}, ((2, 3),), (2, 3)))
 
     @property

@@ -33,6 +33,7 @@ class Dense(Weighted):
     kernel_constraint: Constraint | None = option(constraint, default=None)
     quantization_config: Any = option(only(None, "quantization is not supported"), default=None)
 
+    supports_masking = True
     size_option = "units"
     samples = (
         LayerSample({"units": 10}, ((7,),), (10,), 80),

@@ -38,6 +38,7 @@ class Dropout(Layer):
     seed: int | None = option(seed_option, default=None)
     noise_shape: tuple[int | None, ...] | None = option(noise_shape_option, default=None)
 
+    supports_masking = True
     samples = (LayerSample({"rate": 0.5}, ((7,),), (7,)), LayerSample({"rate": 0}, ((2, 3),), (2, 3)),
                LayerSample({"rate": 0.2, "noise_shape": [None, 1, None], "seed": 7}, ((4, 3),), (4, 3)))
 
@@ -51,6 +52,7 @@ class Dropout(Layer):
 class SpatialDropout(Layer):
     """Whole channels of an example are left out together (Tompson et al., CVPR 2015)."""
 
+    supports_masking = True
     rank: ClassVar[int]
     rate: float = option(share)
     seed: int | None = option(seed_option, default=None)
@@ -113,6 +115,7 @@ class AlphaDropout(Layer):
     seed: int | None = option(seed_option, default=None)
     noise_shape: tuple[int | None, ...] | None = option(noise_shape_option, default=None)
 
+    supports_masking = True
     samples = (LayerSample({"rate": 0.5}, ((7,),), (7,)),
                LayerSample({"rate": 0.2, "noise_shape": [None, 1, None]}, ((4, 3),), (4, 3)))
 

@@ -11,7 +11,7 @@ from engine.initializers.base import Initializer
 from engine.initializers.random import RandomUniform
 from engine.layers.base import Layer, LayerSample, Net
 from engine.layers.weighted import constraint, initializer, regularizer
-from engine.options import integer, only, option
+from engine.options import boolean, integer, only, option
 from engine.registry import register
 from engine.regularizers.base import Regularizer
 
@@ -21,7 +21,9 @@ from engine.regularizers.base import Regularizer
 class Embedding(Layer):
     """Row i of a table of `input_dim` rows in the place of each number i of the input.
 
-    Numbers outside 0 … input_dim - 1 give NaN. Input shape: (batch, …). Output shape: (batch, …, output_dim).
+    With `mask_zero`, zeros are padding: layers that heed masks leave them out. Numbers outside 0 … input_dim - 1 give
+    NaN.
+    Input shape: (batch, …). Output shape: (batch, …, output_dim).
     """
 
     input_dim: int = option(integer(minimum=1))
@@ -30,9 +32,10 @@ class Embedding(Layer):
     embeddings_regularizer: Regularizer | None = option(regularizer, default=None)
     activity_regularizer: Regularizer | None = option(regularizer, default=None)
     embeddings_constraint: Constraint | None = option(constraint, default=None)
-    mask_zero: bool = option(only(False, "masks are not supported"), default=False)
+    mask_zero: bool = option(boolean, default=False)
     quantization_config: Any = option(only(None, "quantization is not supported"), default=None)
 
+    supports_masking = True
     size_option = "output_dim"
     samples = (LayerSample({"input_dim": 5, "output_dim": 3}, ((4,),), (4, 3), 15, integers=5),
                LayerSample({"input_dim": 6, "output_dim": 2}, ((2, 3),), (2, 3, 2), 12, integers=6))
@@ -42,3 +45,10 @@ class Embedding(Layer):
         table = net.weight("embeddings", (self.input_dim, self.output_dim), self.embeddings_initializer,
                            regularizer=self.embeddings_regularizer)
         return net.b.op("embedding", table, x)
+
+    def compute_mask(self, net: Net, *inputs: Value) -> Value | None:
+        """1 where the number is not 0, if zeros are padding."""
+        if not self.mask_zero:
+            return None
+        padding = net.b.op("equal", net.b.op("scale", inputs[0], factor=1.0), net.b.constant(0.0))
+        return net.b.op("scale", padding, factor=-1.0, offset=1.0)

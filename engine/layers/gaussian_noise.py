@@ -23,6 +23,7 @@ class GaussianNoise(Layer):
     stddev: float = option(number(minimum=0, maximum=1))
     seed: int | None = option(seed_option, default=None)
 
+    supports_masking = True
     samples = (LayerSample({"stddev": 0.5}, ((7,),), (7,)), LayerSample({"stddev": 0}, ((2, 3),), (2, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
@@ -45,6 +46,7 @@ class GaussianDropout(Layer):
     rate: float = option(number(minimum=0, below=1))
     seed: int | None = option(seed_option, default=None)
 
+    supports_masking = True
     samples = (LayerSample({"rate": 0.5}, ((7,),), (7,)), LayerSample({"rate": 0}, ((2, 3),), (2, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:

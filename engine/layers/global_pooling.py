@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from engine.graph.ir import Value
 from engine.layers.base import Layer, LayerSample, Net, channels_last
@@ -35,12 +35,27 @@ VOLUMES = (LayerSample({}, ((3, 4, 2, 5),), (5,)), LayerSample({"keepdims": True
 @register("layer", aliases=("GlobalAvgPool1D",))
 @dataclass(frozen=True, kw_only=True)
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean of each channel over all steps.
+    """The mean of each channel over all steps; with a mask, over those that count.
 
     Input shape: (batch, steps, channels). Output shape: (batch, channels).
     """
 
     rank, reduction, samples = 1, "reduce_mean", LINES
+    supports_masking = True
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        (x,), b = inputs, net.b
+        mask = net.mask(x)
+        if mask is None:
+            return super().build(net, *inputs)
+        (steps,), _ = expect_spatial(x, 1)
+        counts = b.op("reshape", mask, shape=(x.shape[0], steps, 1))
+        axes: dict[str, Any] = {"axes": (1,), "keepdims": self.keepdims}
+        total = b.op("reduce_sum", b.op("where", counts, x, b.constant(0.0)), **axes)
+        return b.op("divide", total, b.op("reduce_sum", counts, **axes))
+
+    def compute_mask(self, net: Net, *inputs: Value) -> None:
+        """None: the steps are gone."""
 
 
 @register("layer", aliases=("GlobalAvgPool2D",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar
 
 from engine.graph.ir import GraphBuilder, Value
@@ -23,6 +24,7 @@ class Merge(Layer):
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
+    supports_masking = True
     merging: ClassVar[str]
 
     samples: ClassVar[tuple[LayerSample, ...]] = (
@@ -35,6 +37,14 @@ class Merge(Layer):
         for other in others:
             total = net.b.op(self.merging, total, other)
         return total
+
+    def compute_mask(self, net: Net, *inputs: Value) -> Value | None:
+        """What counts in any input counts in the output; without a mask of each input there is none."""
+        masks = [net.mask(value) for value in inputs]
+        found = [mask for mask in masks if mask is not None]
+        if len(found) < len(masks):
+            return None
+        return reduce(lambda one, other: net.b.op("maximum", one, other), found)
 
     @staticmethod
     def _widen(net: Net, value: Value, rank: int) -> Value:
@@ -128,6 +138,7 @@ class Concatenate(Layer):
 
     axis: int = option(integer(minimum=-8), default=-1)
 
+    supports_masking = True
     samples = (LayerSample({}, ((3, 4), (3, 2)), (3, 6)), LayerSample({"axis": 1}, ((2, 4), (1, 4), (3, 4)), (6, 4)),
                LayerSample({"axis": -3}, ((2, 4, 3), (1, 4, 3)), (3, 4, 3)))
 
@@ -141,6 +152,19 @@ class Concatenate(Layer):
             received = " and ".join(text(value.shape) for value in inputs)
             raise ShapeMismatch(f"shapes that are equal but for dimension {axis}", received)
         return net.b.op("concatenate", *inputs, axis=axis)
+
+    def compute_mask(self, net: Net, *inputs: Value) -> Value | None:
+        """As Keras: all masks in the inputs' shapes, one behind the other, and what counts anywhere along the last."""
+        if all(net.mask(value) is None for value in inputs):
+            return None
+        b, rank = net.b, inputs[0].type.rank
+        whole = []
+        for value in inputs:
+            mask = net.mask(value)
+            lacking = tuple(range(mask.type.rank if mask is not None else 0, rank))
+            whole.append(b.op("broadcast", b.constant(1.0) if mask is None else mask, shape=value.shape, axes=lacking)
+                         if lacking else mask)
+        return b.op("reduce_max", b.op("concatenate", *whole, axis=self.axis % rank), axes=(rank - 1,))
 
 
 @register("layer")
@@ -158,6 +182,7 @@ class Dot(Layer):
                                                 integer(minimum=-8, maximum=7)))
     normalize: bool = option(boolean, default=False)
 
+    supports_masking = True
     samples = (LayerSample({"axes": 1}, ((5,), (5,)), (1,)), LayerSample({"axes": [1, 2]}, ((3, 5), (10, 3)), (5, 10)),
                LayerSample({"axes": -1, "normalize": True}, ((4, 5), (3, 5)), (4, 3)),
                LayerSample({"axes": [2, 1]}, ((2, 3, 4), (3, 2)), (2, 4, 2)),
@@ -175,6 +200,9 @@ class Dot(Layer):
         (left, kept), (right, others) = (_rows(b, value, axis) for value, axis in zip(inputs, axes, strict=True))
         y = b.op("batch_matmul", left, right, transpose_b=True)
         return b.op("reshape", y, shape=(y.shape[0], *((*kept, *others) or (1,))))
+
+    def compute_mask(self, net: Net, *inputs: Value) -> None:
+        """None, as Keras."""
 
     def _axis(self, value: Value, axis: int) -> int:
         rank = value.type.rank

@@ -58,6 +58,7 @@ class Rescaling(Layer):
     scale: Any = option(array)
     offset: Any = option(array, default=0.0)
 
+    supports_masking = True
     samples = (LayerSample({"scale": 0.5}, ((5,),), (5,)), LayerSample({"scale": 2, "offset": -1}, ((2, 3),), (2, 3)),
                LayerSample({"scale": [1, 2, 3], "offset": [0.5, 0, 1]}, ((2, 3),), (2, 3)))
 
@@ -84,6 +85,7 @@ class Normalization(Layer):
     variance: Any = option(optional(array), default=None)
     invert: bool = option(boolean, default=False)
 
+    supports_masking = True
     samples = (LayerSample({"mean": 3, "variance": 4}, ((5,),), (5,)),
                LayerSample({"mean": [1, 2], "variance": [1, 0.25], "axis": 1, "invert": True}, ((2, 3),), (2, 3)),
                LayerSample({"axis": [-1]}, ((2, 3),), (2, 3), 7), LayerSample({"axis": None}, ((4,),), (4,), 3))

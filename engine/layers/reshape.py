@@ -124,6 +124,7 @@ class Identity(Layer):
     Input shape: any. Output shape: the input's.
     """
 
+    supports_masking = True
     samples = (LayerSample({}, ((5,),), (5,)), LayerSample({}, ((2, 3),), (2, 3)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
