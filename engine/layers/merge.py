@@ -160,10 +160,9 @@ class Concatenate(Layer):
         b, rank = net.b, inputs[0].type.rank
         whole = []
         for value in inputs:
-            mask = net.mask(value)
-            lacking = tuple(range(mask.type.rank if mask is not None else 0, rank))
-            whole.append(b.op("broadcast", b.constant(1.0) if mask is None else mask, shape=value.shape, axes=lacking)
-                         if lacking else mask)
+            mask = net.mask(value) or b.constant(1.0)
+            lacking = tuple(range(mask.type.rank, rank))
+            whole.append(b.op("broadcast", mask, shape=value.shape, axes=lacking) if lacking else mask)
         return b.op("reduce_max", b.op("concatenate", *whole, axis=self.axis % rank), axes=(rank - 1,))
 
 

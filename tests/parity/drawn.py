@@ -258,18 +258,25 @@ def permute(d: Draw) -> Configuration:
     return Configuration({"dims": dims}, [(d.integer(1, 3), *d.sizes(rank, 1, 20 if rank < 4 else 5))])
 
 
-def along(rank_least: int = 1, **more: Callable[[Draw], Any]) -> Family:
-    """A layer with an `axis`: one dimension or several."""
+def along(rank_least: int = 1, *, last: bool = False, **more: Callable[[Draw], Any]) -> Family:
+    """A layer with an `axis`: one dimension or several, or only the last."""
 
     def draw(d: Draw) -> Configuration:
         sizes = d.sizes(d.integer(rank_least, 3), 1, 6)
         axis = d.integer(1, len(sizes))
         several = sorted({axis, d.integer(1, len(sizes))})
-        value = d.choice((axis, axis - len(sizes) - 1, several))
+        value = d.choice((axis, axis - len(sizes) - 1, several)) if not last else d.choice((-1, len(sizes)))
         return Configuration({"axis": value, **d.maybe(**{name: value(d) for name, value in more.items()})},
                              [(d.integer(1, 4), *sizes)])
 
     return draw
+
+
+def group_normalization(d: Draw) -> Configuration:
+    groups, size = d.integer(1, 4), d.integer(1, 4)
+    options = {"groups": d.choice((groups, 1, -1)), "epsilon": d.number(0.001, 0.1),
+               **d.maybe(center=False), **d.maybe(scale=False)}
+    return Configuration(options, [(d.integer(1, 4), *d.sizes(d.integer(1, 2), 2, 5), groups * size)])
 
 
 def normalization(d: Draw) -> Configuration:
@@ -311,6 +318,10 @@ LAYERS: dict[str, Family] = {
     **{f"Cropping{rank}D": border(rank, "cropping") for rank in (1, 2, 3)},
     **{f"UpSampling{rank}D": up_sampling(rank) for rank in (1, 2, 3)},
     "Dense": dense, "EinsumDense": einsum_dense, "Embedding": embedding,
+    "Masking": anything(2, 4, mask_value=lambda d: d.number(-1, 1)),
+    "LayerNormalization": along(1, epsilon=lambda d: d.number(0.001, 0.1), center=lambda d: False,
+                                scale=lambda d: False),
+    "RMSNormalization": along(1, last=True, epsilon=lambda d: d.number(0.001, 0.1)), "GroupNormalization": group_normalization,
     "UnitNormalization": along(), "Softmax": along(2), "Normalization": normalization,
     "Rescaling": needing("scale", lambda d: d.number(-2, 2)),
     "Dropout": needing("rate", lambda d: d.number(0, 0.9)), "AlphaDropout": needing("rate", lambda d: d.number(0, 0.9)),
