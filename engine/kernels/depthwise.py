@@ -29,10 +29,10 @@ from engine.lowering.request import KernelRequest
 from engine.lowering.select import MINIMUM_CHUNKS
 from engine.windows import Pair, Phase, halo, phases
 
-PIXELS = 8
-"""Pixels of a register tile, at most."""
-TOGETHER = 4
-"""Pixels whose gradients are in registers together, backward-kernel."""
+PIXELS_OF_REGISTERS = 4
+"""One register of so many accumulates a pixel of a tile: the others hold taps, and what is loaded ahead."""
+GRADIENTS_OF_REGISTERS = 8
+"""One register of so many holds a pixel's gradient, backward-kernel."""
 VISIT = 128
 """Pixels that the taps of a vector are summed over before the next vector's turn."""
 CHUNK = 8192
@@ -110,7 +110,8 @@ def _backward_data(kernel: Buffer, dx: Buffer, *, strides: Pair, dilation: Pair,
 
 def _call(view: View, x: Buffer, kernel: Buffer, y: Buffer, label: str) -> Call:
     c, lines = channels(y), y.shape[0] * view.lines
-    pixels = -(-view.columns // -(-view.columns // PIXELS))
+    most = host().registers // PIXELS_OF_REGISTERS
+    pixels = -(-view.columns // -(-view.columns // most))
     per_chunk = max(1, CHUNK // (view.columns * c))
     starts = [x.address + 4 * view.offset_x, kernel.address + 4 * view.offset_kernel, y.address + 4 * view.offset_y]
     args = [*starts, lines, per_chunk, view.lines, view.columns, c, *view.taps, *view.x, *view.kernel, *view.y]
@@ -139,7 +140,7 @@ def positions(pixels: int, taps: int, stride: int, dilation: int, masked: bool) 
     y_steps = [code.arg(Y_COLUMN) * pixel for pixel in range(pixels)]
     kernel_steps = [code.arg(KERNEL_COLUMN) * tap for tap in range(taps)]
     per_chunk = code.arg(LINES_PER_CHUNK)
-    together = host().registers - pixels - 2
+    together = max(1, (host().registers - pixels) // 2 - 1)
     with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(code.arg(TOTAL))) as position:
         image, line = position.index // lines, position.index % lines
         x_line = code.at(x, image * code.arg(X_IMAGE) + line * code.arg(X_LINE))
@@ -185,7 +186,7 @@ def _backward_kernel(x: Buffer, g: Buffer, out: Buffer, partial: Buffer, *, stri
     c, lanes = channels(g), host().lanes
     parts = batch_parts(n, oh * ow)
     target = partial if parts > 1 else out
-    most = host().registers - TOGETHER - 2
+    most = host().registers - host().registers // GRADIENTS_OF_REGISTERS - 2
     rows, columns = (kh, kw) if kh * kw <= most else (1, kw) if kw <= most else (1, 1)
     groups = (kh // rows, kw // columns)
     sizes = [-(-n // parts), n, oh, ow, *groups, h * w * c, strides[0] * w * c, strides[1] * c, dilation[0] * w * c,
@@ -212,6 +213,7 @@ def taps(rows: int, columns: int, stride: int, dilation: int, masked: bool) -> s
         code.arg(position) for position in range(3, 23))
     mask = code.mask(rest) if masked else None
     x_rows = [tap_row * row for row in range(rows)]
+    together = host().registers // GRADIENTS_OF_REGISTERS
 
     def summed(x_at: ir.Value, g_at: ir.Value, count: int, sums: Sequence[ir.Value]) -> list[ir.Value]:
         """The next `count` pixels' share."""
@@ -250,9 +252,9 @@ def taps(rows: int, columns: int, stride: int, dilation: int, masked: bool) -> s
             ):
                 x_at = code.at(x_start, image.index * x_image + line.index * x_line + channel)
                 g_at = code.at(g, image.index * g_image + line.index * g_line + channel)
-                whole = pixels // TOGETHER * TOGETHER
+                whole = pixels // together * together
                 sums = line.values
-                for start, stop, count in ((code.index(0), whole, TOGETHER), (whole, pixels, 1)):
+                for start, stop, count in ((code.index(0), whole, together), (whole, pixels, 1)):
                     with code.loop(start, stop, count, carry=sums) as pixel:
                         pixel.carry = summed(code.at(x_at, pixel.index * x_column),
                                              code.at(g_at, pixel.index * g_column), count, pixel.values)
