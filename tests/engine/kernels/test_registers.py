@@ -8,7 +8,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from engine.codegen.host import Host
-from engine.kernels import contract, winograd
+from engine.kernels import contract, depthwise, winograd
 from engine.lowering.select import Tile
 from engine.ops.base import find
 
@@ -20,13 +20,14 @@ HOSTS = {
 FUSED = re.compile(r"v?fmadd\w*ps|fmla")
 STACK = re.compile(r"%rsp|\[sp\b")
 """Frames are addressed by the stack pointer alone: %rbp and x29 are registers as any other."""
+VECTOR_ON_STACK = re.compile(r"mm\d+.*%rsp|%rsp.*mm\d+|\b[qvd]\d+\b.*\[sp")
 DRAWN = re.compile(r"\s*(\.LBB\w+):")
 
 
 @pytest.fixture(params=HOSTS)
 def host(request, monkeypatch) -> str:
     """The builder makes code for this processor, whichever runs the test."""
-    for module in (contract, winograd):
+    for module in (contract, depthwise, winograd):
         monkeypatch.setattr(module, "host", lambda: HOSTS[request.param][0])
     return request.param
 
@@ -86,6 +87,20 @@ def test_winograds_products_are_the_same_micro_kernel(host, filters):
     check(host, winograd.convolve.source(4, chosen, False, ()), chosen.rows * chosen.vectors, 1)
     chosen = winograd._tile(HOSTS[host][0].lanes, filters, dividing=True)
     check(host, winograd.correlate.source(4, chosen), chosen.rows * chosen.vectors, 1)
+
+
+@pytest.mark.parametrize(("taps", "stride"), [(3, 1), (3, 2), (5, 1)])
+def test_depthwise_convolutions_keep_vectors_in_registers(host, taps, stride):
+    """Addresses may come from the stack: there are more of them than of anything else."""
+    registers = HOSTS[host][0].registers
+    pixels, gradients = registers // depthwise.PIXELS_OF_REGISTERS, registers // depthwise.GRADIENTS_OF_REGISTERS
+    sources = [(depthwise.positions.source(pixels, taps, stride, 1, False), pixels * taps)]
+    if taps == 3:
+        sources.append((depthwise.taps.source(3, 3, stride, 1, False), 9 * gradients))
+    for source, count in sources:
+        found = loops(assembly(host, source), count)
+        assert found
+        assert not [line for lines in found for line in lines if VECTOR_ON_STACK.search(line)]
 
 
 def test_the_test_sees_a_tile_that_is_too_large():
