@@ -159,24 +159,61 @@ def regularizer(name: str, case: dict[str, Any]) -> dict[str, Any]:
     return {"penalty": figure(build(keras.regularizers, case)(weight))}
 
 
-def training(name: str, case: dict[str, Any]) -> dict[str, Any]:
-    layers = [build(keras.layers, document) for document in case["layers"]]
-    model = keras.Sequential([keras.Input(tuple(case["shape"])), *layers])
-    for index, built in enumerate(model.layers):
-        for variable in built.variables:
-            variable.assign(cases.draw_weights(f"{name}/{index}", name_of(variable), tuple(variable.shape)))
+def network(name: str, case: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A model with the case's weights, and its layers by name or place; each reads the one before it, or `inputs`."""
+    values: dict[str, Any] = {"x": keras.Input(tuple(case["shape"]))}
+    built, last = {}, "x"
+    for index, document in enumerate(case["layers"]):
+        label = document.get("name", str(index))
+        inputs = [values[source] for source in document.get("inputs", [last])]
+        options = {key: value for key, value in document.items() if key not in ("name", "inputs")}
+        built[label] = build(keras.layers, options)
+        values[label] = built[label](inputs[0] if len(inputs) == 1 else inputs)
+        last = label
+    for label, layer_ in built.items():
+        for variable in layer_.variables:
+            if "seed" not in variable.path:
+                variable.assign(cases.draw_weights(f"{name}/{label}", name_of(variable), tuple(variable.shape)))
+    return keras.Model(values["x"], values[last]), built
+
+
+def courses(name: str, case: dict[str, Any], order: np.ndarray[Any, Any] | None = None) -> tuple[list[float], Any]:
+    """The loss of every step, and the trained layers; `order` is that of the examples in each batch."""
+    model, built = network(name, case)
     model.compile(build(keras.optimizers, case["optimizer"]), build(keras.losses, case["loss"]))
     inputs, targets = cases.training_data(name)
+    if order is not None:
+        inputs, targets = inputs[:, order], targets[:, order]
     weights = cases.training_weights(name) if case["weighted"] else [None] * case["steps"]
     losses = []
     for x, y, weight in zip(inputs, targets, weights, strict=True):
         # train_on_batch answers the mean since the last reset; the figure is the step's own loss.
         model.reset_metrics()
         losses.append(float(model.train_on_batch(x, y, sample_weight=weight)))
-    final = {f"{index}/{name_of(variable)}": figure(variable)
-             for index, built in enumerate(model.layers) for variable in built.variables
+    return losses, built
+
+
+def training(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    losses, built = courses(name, case)
+    final = {f"{label}/{name_of(variable)}": figure(variable)
+             for label, layer_ in built.items() for variable in layer_.variables
              if np.prod(variable.shape) <= LARGEST}
     return {"losses": figure(losses), "final": final}
+
+
+def _compute_in(dtype: str) -> None:
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+
+
+def long(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    """The losses in float64, and how far the farthest of three courses in float32 is from them, up to each step."""
+    _compute_in("float64")
+    exact = np.array(courses(name, case)[0])
+    _compute_in("float32")
+    orders = [None, *(np.random.default_rng(seed).permutation(case["batch"]) for seed in (0, 1))]
+    apart = [np.abs(np.array(courses(name, case, order)[0]) - exact) for order in orders]
+    return {"losses": figure(exact), "noise": figure(np.maximum.accumulate(np.max(apart, 0)))}
 
 
 PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str, Any]]] = {
@@ -190,6 +227,7 @@ PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str
     "constraints": (constraint, cases.CONSTRAINTS),
     "regularizers": (regularizer, cases.REGULARIZERS),
     "training": (training, cases.TRAININGS),
+    "long": (long, cases.LONG),
 }
 
 
