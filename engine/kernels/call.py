@@ -17,13 +17,11 @@ class Buffer:
     address: int
     shape: tuple[int, ...]
     dtype: str
-    layout: tuple[int, ...] = ()
-    """Elements from one position to the next along each dimension, of an image that stands inside a halo."""
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """The layout; without one, that of an array in C order."""
-        return self.layout or tuple(prod(self.shape[axis + 1:]) for axis in range(len(self.shape)))
+        """Elements from one position to the next along each dimension."""
+        return tuple(prod(self.shape[axis + 1:]) for axis in range(len(self.shape)))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ ALIGNMENT = 64
 def aligned(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """An array of zeros that starts at a multiple of 64 bytes."""
     count = prod(shape) * np.dtype(dtype).itemsize
-    raw = np.zeros(count + ALIGNMENT, np.uint8)
+    raw = np.empty(count + ALIGNMENT, np.uint8)  # not np.zeros: numpy asks for huge pages only here
+    raw[...] = 0
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start: start + count].view(dtype).reshape(shape)
 
