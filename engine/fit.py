@@ -25,6 +25,7 @@ from engine.definition.job import JobSpec
 from engine.diagnose import Start, began
 from engine.errors import NumericsError
 from engine.formats import Metadata
+from engine.optimizers.extended import AVERAGE
 from engine.progress import Checkpoint, CheckpointFiles, Metrics, Outcome, Progress, Reporter
 from engine.runner import Runner, Totals
 from engine.runtime.cores import available_cores
@@ -375,6 +376,8 @@ class _Training:
 
     def _finish(self) -> Outcome:
         """Callbacks' last word, the test split, and the final checkpoint."""
+        if self.options.optimizer.use_ema and self.step:
+            self._take_averages()
         for place, callback in enumerate(self.callbacks):
             self._act(callback.on_train_end(), str(place))
         summary = self._summary()
@@ -397,6 +400,13 @@ class _Training:
             finally:  # a stop writes a checkpoint, which must hold the last weights
                 fill(self.weights, last)
         return found
+
+    def _take_averages(self) -> None:
+        """The averages of the weights become the weights, as Keras does when training ends."""
+        for name, array in self.weights.items():
+            average = self.slots.get(f"{SLOT_PREFIX}{name}/{AVERAGE}")
+            if average is not None:
+                array[...] = average
 
     def _summary(self) -> dict[str, Any]:
         latest = {name: value for name, value in (self.history[-1] if self.history else {}).items() if name != "epoch"}

@@ -256,25 +256,29 @@ def entry(kind: str) -> Reader:
 
     def read(value: Any, pointer: str) -> Any:
         if isinstance(value, str):
-            return read_entry(kind, {"type": value}, pointer)
+            return read_entry(kind, {"type": value}, pointer, named_at=pointer)
         if not isinstance(value, Mapping):
             raise Mismatch(pointer, f"{article(kind)} {kind}'s name or {{\"type\": …}}", value)
         if "class_name" in value and isinstance(value.get("config"), Mapping):
-            return read_entry(kind, {"type": value["class_name"], **value["config"]}, pointer)
+            named_at = pointer_to(pointer, "class_name")
+            return read_entry(kind, {"type": value["class_name"], **value["config"]}, pointer, named_at)
         return read_entry(kind, value, pointer)
 
     return Reader(read, {"type": kind})
 
 
-def read_entry(kind: str, document: Mapping[str, Any], pointer: str) -> Any:
-    """An instance of the registered class that `document["type"]` names, its options read and checked."""
-    name = document.get("type")
+def read_entry(kind: str, document: Mapping[str, Any], pointer: str, named_at: str | None = None) -> Any:
+    """An instance of the registered class that `document["type"]` names, its options read and checked.
+
+    `named_at` is where the name stands, if not at `type`.
+    """
+    name, named_at = document.get("type"), named_at or pointer_to(pointer, "type")
     if not isinstance(name, str):
-        raise Mismatch(pointer_to(pointer, "type"), f"the name of {article(kind)} {kind}", name)
+        raise Mismatch(named_at, f"the name of {article(kind)} {kind}", name)
     cls = registry.lookup(kind, name)
     if cls is None:
         known = list(registry.entries(kind))
-        fault = Fault(pointer_to(pointer, "type"),
+        fault = Fault(named_at,
                       f"expected one of {', '.join(known)}, received {show(name)}{nearest(name, known)}")
         raise several([fault])
     return read_fields(cls, {key: value for key, value in document.items() if key != "type"}, pointer)
@@ -295,7 +299,7 @@ def read_fields(cls: type, document: Any, pointer: str) -> Any:
             break
         if key not in fields:
             faults.append(Fault(pointer_to(pointer, key), f"expected one of {', '.join(sorted(fields))}, "
-                                f"received the unknown field {show(key)}{nearest(str(key), fields)}"))
+                                f"received the unknown field {show(key)}{_meant(str(key), fields)}"))
             continue
         try:
             values[key] = fields[key].metadata["reader"](value, pointer_to(pointer, key))
@@ -311,6 +315,17 @@ def read_fields(cls: type, document: Any, pointer: str) -> Any:
     if hasattr(instance, "check"):
         instance.check(pointer)
     return instance
+
+
+FORMER = {"lr": "learning_rate", "decay": "weight_decay", "output_dim": "units", "nb_filter": "filters",
+          "nb_epoch": "epochs", "init": "kernel_initializer", "border_mode": "padding", "subsample": "strides"}
+"""Names that options had in older Kerases."""
+
+
+def _meant(name: str, known: Mapping[str, Any]) -> str:
+    """The field that an unknown one was probably meant to be."""
+    former = FORMER.get(name)
+    return f"; did you mean {former!r}?" if former in known else nearest(name, known)
 
 
 def write(value: Any) -> Any:

@@ -236,24 +236,30 @@ def _share(b: GraphBuilder, length: Value, norm: float) -> Value:
 
 def _update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], weights: list[Value],
             grads: list[Value]) -> dict[str, tuple[int, ...]]:
-    """The one optimizer node; the slots it keeps, by `variable/slot`."""
-    slots: dict[str, tuple[int, ...]] = {}
-    inputs: list[Value] = []
+    """Update every variable; the slots that are kept, by `variable/slot`.
+
+    One flat node serves all variables, but for those that have a constraint or an optimizer that needs more: their new
+    values are computed apart, and stored when all else has been read.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    flat: list[Value] = []
+    stored: list[tuple[Value, Value]] = []
+    b.origin = "optimizer"
     for variable, weight, grad in zip(trainable, weights, grads, strict=True):
-        inputs += [weight, grad]
-        for slot in optimizer.slots:
+        slots = {}
+        for slot, shape in optimizer.slots_of(variable.name, variable.shape).items():
             name = f"{variable.name}/{slot}"
-            slots[name] = variable.shape
-            inputs.append(b.parameter(f"optimizer/{name}", Type(variable.shape)))
-    if inputs:
-        b.origin = "optimizer"
-        b.apply(
-            "update",
-            *inputs,
-            rule=optimizer.rule,
-            slots=len(optimizer.slots),
-            weight_decay=optimizer.weight_decay or 0.0,
-            **optimizer.attributes,
-        )
-        b.origin = ""
-    return slots
+            shapes[name] = shape
+            slots[slot] = b.parameter(f"optimizer/{name}", Type(shape))
+        if variable.constraint is None and not optimizer.special:
+            flat += [weight, grad, *slots.values()]
+            continue
+        new, made = optimizer.build(b, variable.name, weight, grad, slots)
+        stored.append((weight, new if variable.constraint is None else variable.constraint.build(b, new)))
+        stored += [(slots[slot], value) for slot, value in made.items()]
+    if flat:
+        b.apply("update", *flat, slots=len(optimizer.kept), **optimizer.applied)
+    for kept, value in stored:
+        b.apply("assign", kept, value)
+    b.origin = ""
+    return shapes

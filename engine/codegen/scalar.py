@@ -234,6 +234,10 @@ class DoubleMath(ScalarMath):
         value = self.vector(x).value
         return Vector(self, self.code.call("llvm.sqrt.f64", F64, [value]))
 
+    def floor(self, x: Any) -> Vector:
+        """The largest whole number not above it."""
+        return Vector(self, self.code.call("llvm.floor.f64", F64, [self.vector(x).value]))
+
     def power(self, base: Any, exponent: Any) -> Vector:
         """`base` to a whole number not below 0, by squaring."""
         code = self.code

@@ -12,6 +12,7 @@ from engine.data.columns import DataPlan
 from engine.data.splits import part_of
 from engine.definition.draft import Draft, DraftInput, Faults
 from engine.definition.draft import name as readable_name
+from engine.definition.freeze import freeze
 from engine.definition.model import Model, draft_model, finish_model
 from engine.definition.native import refuse_unknown
 from engine.definition.outputs import check_loss, check_metrics, for_outputs, warn_about_logits, warn_about_metrics
@@ -89,6 +90,7 @@ class _Job:
         self.faults.stop()
         shapes = {name: plan.inputs[source].shape for name, source in feeds.items()}
         model, assembled = finish_model(draft, shapes, self.faults)
+        model = freeze(model, options.freeze, "/training/freeze", self.faults)
         warnings = list(plan.warnings)
         training = self._resolve(options, model, assembled.places, plan, warnings)
         logs = training.log_names(validation=self._validates(plan))
@@ -195,7 +197,7 @@ class _Job:
             loss_weights={output: weights.get(output, 1.0) for output in losses},
             metrics={output: metrics.get(output, ()) for output in losses}, callbacks=options.callbacks,
             seed=options.seed, shuffle=options.shuffle, class_weight=self._class_weight(options, plan),
-            several_outputs=len(model.outputs) > 1)
+            freeze=options.freeze, several_outputs=len(model.outputs) > 1)
         names = Counter(training.log_names(validation=True))
         if again := [name for name, count in names.items() if count > 1]:
             faults.add("/training/metrics", "metrics whose names in the logs differ", f"{show(again[0])} twice")

@@ -36,7 +36,8 @@ def _read(value: Any, pointer: str) -> Metric | Accuracy:
         if _is_accuracy(value):
             return Accuracy(value)
         # Keras logs a metric that is given by name under that very name.
-        by_name: Metric = read_entry("metric", {"type": value, **({"name": value} if _known(value) else {})}, pointer)
+        by_name: Metric = read_entry("metric", {"type": value, **({"name": value} if _known(value) else {})}, pointer,
+                                     pointer)
         return by_name
     if isinstance(value, Mapping) and set(value) <= {"type", "name"} and value.get("type") in ("accuracy", "acc"):
         named = value.get("name")

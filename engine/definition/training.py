@@ -88,6 +88,8 @@ class TrainingOptions:
     shuffle: bool = option(boolean, default=True, doc="a new order of the training rows in each epoch")
     class_weight: Mapping[str, float] | None = option(optional(_class_weights), default=None,
                                                       doc="{class: weight}; classes not named have 1")
+    freeze: tuple[str, ...] = option(sequence(text(), maximum=1000), default=(),
+                                     doc="patterns of names of layers that are not trained, like conv* or encoder/*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,7 @@ class Training:
     seed: int
     shuffle: bool
     class_weight: Mapping[str, float] | None
+    freeze: tuple[str, ...] = ()
     several_outputs: bool
     """True if the model has several outputs: logs then carry their names."""
 
@@ -141,6 +144,7 @@ class Training:
             "loss_weights": dict(self.loss_weights),
             "metrics": self.metrics[output] if alone else self.metrics,
             "callbacks": self.callbacks, "seed": self.seed, "shuffle": self.shuffle, "class_weight": self.class_weight,
+            "freeze": self.freeze,
         }
         return {key: write(value) for key, value in written.items()}
 

@@ -27,11 +27,21 @@ SEGMENT = 4
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
-    """One segment for each variable; options that are numbers are arguments, the others are built in."""
+    """One segment for each variable; options that are numbers are arguments, the others are built in.
+
+    A `step` is of one variable, and writes what it makes beside what it reads.
+    """
     attrs = dict(request.attrs)
     name, slots, decay = attrs.pop("rule"), attrs.pop("slots"), attrs.pop("weight_decay", 0.0)
+    attrs.pop("extra", None)
     numbers, flags = numbers_and_flags(attrs)
     state, *rest = reads
+    if request.function == "step":
+        size = prod(rest[0].shape)
+        addresses = [buffer.address for buffer in (*rest, *writes)]
+        alone: list[int | float] = [state.address, 1, float(decay), *numbers.values(), 0, size, *addresses]
+        kernel = update(name, tuple(numbers), tuple(flags.items()), slots, len(writes))
+        return [call(kernel, alone, -(-size // BLOCK), name)]
     segments: list[int] = []
     chunk = 0
     for start in range(0, len(rest), 2 + slots):
@@ -43,26 +53,31 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
 
 
 @objects.compiled
-def update(name: str, options: tuple[str, ...], flags: tuple[tuple[str, object], ...], slots: int) -> str:
-    """The kernel's LLVM IR. args: state, segments, weight decay, the options' numbers, then the segments."""
+def update(name: str, options: tuple[str, ...], flags: tuple[tuple[str, object], ...], slots: int,
+           apart: int = 0) -> str:
+    """The kernel's LLVM IR. args: state, segments, weight decay, the options' numbers, then the segments.
+
+    A segment has `apart` more pointers, if not in place, to what is made.
+    """
     code = Code("update", host().lanes)
     m, found = ScalarMath(code), rule(name)
     decay, *numbers = _numbers(code, name, options)
     keep = m.vector(1.0) - decay
     with code.loop(0, code.arg(SEGMENTS)) as segment:
-        base = segment.index * (SEGMENT + slots) + (NUMBERS + len(options))
+        base = segment.index * (SEGMENT + slots + apart) + (NUMBERS + len(options))
         first, size = code.arg(base), code.arg(base + 1)
         low = (code.begin - first).maximum(0) * BLOCK
         high = ((code.end - first) * BLOCK).minimum(size)
         with code.when(low.compare("<", high)):
-            weights, gradient, *kept = (code.at(code.address(code.arg(base + 2 + place)), low)
-                                        for place in range(2 + slots))
+            pointers = [code.at(code.address(code.arg(base + 2 + place)), low) for place in range(2 + slots + apart)]
+            weights, gradient, *kept = pointers[:2 + slots]
+            made_at = pointers[2 + slots:] or [weights, *kept]
 
             def step(column: Index, mask: ir.Value | None) -> None:
                 values = [Vector(m, code.load(code.at(pointer, column), mask=mask))
                           for pointer in (weights, gradient, *kept)]
                 made = found.update(m, numbers, values[0] * keep, *values[1:], **dict(flags))
-                for value, pointer in zip(made, (weights, *kept), strict=True):
+                for value, pointer in zip(made, made_at, strict=True):
                     code.store(m.vector(value).value, code.at(pointer, column), mask=mask)
 
             lines.vectors(code, high - low, step)

@@ -27,7 +27,6 @@ TORCH_NAMES = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_me
 """What `torch.nn` calls variables that Keras calls otherwise."""
 
 channels_last = only("channels_last", "channels_first is not supported")
-no_constraint = only(None, "constraints are not supported")
 
 
 class ArgumentMismatch(ShapeMismatch):
@@ -193,10 +192,23 @@ class Net:
             if fault := initializer.fault(shape):
                 expected, _, received = fault.removeprefix("expected ").partition(", received ")
                 raise OptionMismatch(f"{options or name}_initializer", expected, received)
-            self.variables.append(Variable(full, shape, initializer, trainable and self.trainable, regularizer,
-                                           getattr(self._built, f"{options or name}_constraint", None), self.layer))
+            constraint = getattr(self._built, f"{options or name}_constraint", None)
+            self._try(f"{options or name}_constraint", constraint, shape)
+            self._try(f"{options or name}_regularizer", regularizer, shape)
+            self.variables.append(
+                Variable(full, shape, initializer, trainable and self.trainable, regularizer, constraint, self.layer))
             self._weights[full] = self.b.parameter(full, Type(shape))
         return self._weights[full]
+
+    @staticmethod
+    def _try(option: str, entry: Constraint | Regularizer | None, shape: tuple[int, ...]) -> None:
+        """Raise OptionMismatch if the entry does not take a weight of this shape."""
+        if entry is not None:
+            b = GraphBuilder("try")
+            try:
+                entry.build(b, b.parameter("weight", Type(shape)))
+            except ShapeMismatch as mismatch:
+                raise OptionMismatch(option, mismatch.expected, mismatch.received) from None
 
     def update(self, weight: Value, new: Value) -> None:
         """Let a statistic take a new value after each training step, instead of one that was to be taken before."""

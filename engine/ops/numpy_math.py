@@ -12,6 +12,7 @@ log = np.log
 expm1 = np.expm1
 log1p = np.log1p
 sqrt = np.sqrt
+floor = np.floor
 abs = np.abs
 tanh = np.tanh
 maximum = np.maximum

@@ -16,7 +16,7 @@ from engine.expressions import numbers_and_flags, rule
 from engine.graph.ir import Node, Value
 from engine.lowering.request import KernelRequest
 from engine.ops import numpy_math
-from engine.ops.base import Op, op
+from engine.ops.base import Op, ShapeMismatch, op
 from engine.types import Type, size
 
 OPERATIONS = 12
@@ -43,6 +43,31 @@ class Update(Op):
 
     def flops(self, node: Node) -> int:
         return OPERATIONS * sum(size(value.shape, 1) for value in node.inputs[:-1:2 + node.attrs["slots"]])
+
+
+@op("step")
+class Step(Op):
+    """What the rule makes of one variable, as new values: the weight, its slots, and `extra` values of its shape.
+
+    For what has to be done to a weight between its update and its storing: constraints, norms, products of matrices.
+    Inputs are the weights, the gradient and the slots, then the state.
+    """
+
+    stateful = True
+
+    def infer(self, *types: Type, rule: str, slots: int, extra: int = 0, **attrs: Any) -> tuple[Type, ...]:
+        weight = types[0]
+        for other in types[1:2 + slots]:
+            if other != weight:
+                raise ShapeMismatch(str(weight), str(other))
+        return (weight,) * (1 + slots + extra)
+
+    def lower(self, node: Node) -> list[KernelRequest]:
+        *rest, state = node.inputs
+        return [KernelRequest("optimize", "step", (state, *rest), node.outputs, node.attrs)]
+
+    def flops(self, node: Node) -> int:
+        return OPERATIONS * size(node.inputs[0].shape, 1)
 
 
 def updated(name: str, rate: float, step: int, variable: Sequence[np.ndarray], *, weight_decay: float = 0.0,

@@ -36,7 +36,9 @@ def build(package: Any, document: dict[str, Any], **more: Any) -> Any:
 
 def _nested(key: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return build(keras.optimizers.schedules if key == "learning_rate" else keras.regularizers, value)
+        package = (keras.optimizers.schedules if key == "learning_rate" else
+                   keras.constraints if key.endswith("_constraint") else keras.regularizers)
+        return build(package, value)
     return tuple(_nested(key, item) for item in value) if isinstance(value, list) else value
 
 

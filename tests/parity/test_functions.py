@@ -142,7 +142,8 @@ def test_regularizer(name):
     ("initializer", set(cases.INITIALIZERS)),
     ("constraint", {case["type"] for case in cases.CONSTRAINTS.values()}),
     ("regularizer", {case["type"] for case in cases.REGULARIZERS.values()}),
-    ("optimizer", {case["optimizer"]["type"] for case in cases.TRAININGS.values()}),
+    # Keras on TensorFlow does not compute ScheduleFreeAdamW as it was published.
+    ("optimizer", {case["optimizer"]["type"] for case in cases.TRAININGS.values()} | {"ScheduleFreeAdamW"}),
     ("callback", {case["type"] for case in cases.CALLBACKS.values()} | {"TerminateOnNaN"}),
     ("schedule", {case["type"] for case in cases.SCHEDULES.values()} | {"Constant"}),
 ])
