@@ -81,10 +81,10 @@ def test_what_it_was_compiled_with_is_the_default_of_training():
 
 def test_faults_of_what_it_was_compiled_with_are_found_there():
     job = changed({**JOB, "model": keras("sequential")}, "/training", {})
-    job = changed(job, "/model/compile_config/optimizer/config/use_ema", True)
+    job = changed(job, "/model/compile_config/optimizer/config/loss_scale_factor", 2.0)
     with pytest.raises(DefinitionError) as caught:
         parse_job(job, IMAGES)
-    assert "/model/compile_config/optimizer/use_ema" in [fault.pointer for fault in caught.value.faults]
+    assert "/model/compile_config/optimizer/loss_scale_factor" in [fault.pointer for fault in caught.value.faults]
 
 
 SEQUENTIAL = "/config/layers/1/config"
