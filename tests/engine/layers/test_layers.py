@@ -95,7 +95,75 @@ def test_dropout_leaves_out_and_scales_up_in_training_only():
     assert np.array_equal(run({"type": "Dropout", "rate": 0.25}, x)[0], x)
 
 
+def test_noise_shapes_share_draws():
+    x = np.ones((50, 4, 40), np.float32)
+    for options in ({"type": "SpatialDropout1D", "rate": 0.25}, {"type": "Dropout", "rate": 0.25,
+                                                                 "noise_shape": [None, 1, None]}):
+        y, _, _ = run(options, x, training=True)
+        assert (y == y[:, :1]).all() and set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
+        assert 0.2 < (y == 0).mean() < 0.3
+
+
+def test_a_seed_of_the_layer_gives_another_mask():
+    x = np.ones((5, 40), np.float32)
+    masks = [run({"type": "Dropout", "rate": 0.5, "seed": seed}, x, training=True)[0] for seed in (None, 3, 4, 3)]
+    assert (masks[1] == masks[3]).all()
+    assert len({mask.tobytes() for mask in masks}) == 3
+
+
+@pytest.mark.parametrize("options", [{"type": "AlphaDropout", "rate": 0.3}, {"type": "GaussianDropout", "rate": 0.3},
+                                     {"type": "GaussianNoise", "stddev": 0.5}])
+def test_noise_keeps_the_mean(options):
+    x = draw(400, 500)
+    y, _, _ = run(options, x, training=True)
+    variance = {"AlphaDropout": 1.0, "GaussianDropout": 1 + 0.3 / 0.7, "GaussianNoise": 1.25}[options["type"]]
+    assert abs(y.mean()) < 0.02 and y.var() == pytest.approx(variance, rel=0.03)
+    assert np.array_equal(run(options, x)[0], x)
+
+
+def test_activity_regularization_adds_a_penalty():
+    x = draw(4, 3)
+    y, _, extra = run({"type": "ActivityRegularization", "l1": 0.1, "l2": 0.2}, x, training=True)
+    assert np.array_equal(x, y)
+    np.testing.assert_allclose(extra["penalty0"], (0.1 * np.abs(x) + 0.2 * x**2).sum() / 4, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("layer", "shape", "pointer", "words"), [
+    ({"type": "Conv1D", "filters": 2, "kernel_size": 3}, [9, 9, 1], "/layers/0", "rank 3"),
+    ({"type": "Conv1D", "filters": 2, "kernel_size": [3, 3]}, [9, 1], "/layers/0/kernel_size", "a list of 1"),
+    ({"type": "Conv2D", "filters": 2, "kernel_size": 3, "padding": "causal"}, [9, 9, 1], "/layers/0/padding", "same"),
+    ({"type": "Conv3D", "filters": 2, "kernel_size": [4, 1, 1]}, [3, 3, 3, 1], "/layers/0", "depth 4"),
+    ({"type": "Conv2DTranspose", "filters": 2, "kernel_size": 3, "strides": 2, "output_padding": 2}, [3, 3, 1],
+     "/layers/0/output_padding", "strides leave open"),
+    ({"type": "MaxPooling1D", "pool_size": 9}, [5, 1], "/layers/0", "at least 1 x 9"),
+    ({"type": "AdaptiveAveragePooling2D", "output_size": 0}, [5, 5, 1], "/layers/0/output_size", "at least 1"),
+    ({"type": "AdaptiveMaxPooling1D"}, [5, 1], "/layers/0/output_size", "required"),
+    ({"type": "Cropping1D", "cropping": [2, 3]}, [5, 1], "/layers/0/cropping", "less than the 5"),
+    ({"type": "Cropping2D", "cropping": [[1, 2], [1]]}, [5, 5, 1], "/layers/0/cropping/1", "a list of 2"),
+    ({"type": "UpSampling2D", "interpolation": "area"}, [5, 5, 1], "/layers/0/interpolation", "bilinear"),
+    ({"type": "EinsumDense", "equation": "ab,bc", "output_shape": 3}, [5], "/layers/0/equation", "an equation like"),
+    ({"type": "EinsumDense", "equation": "ab,bc->ad", "output_shape": 3}, [5], "/layers/0/equation", "letter"),
+    ({"type": "EinsumDense", "equation": "abc,cd->abd", "output_shape": 3}, [5], "/layers/0/equation",
+     "each dimension"),
+    ({"type": "EinsumDense", "equation": "abc,cd->abd", "output_shape": [4, 3]}, [5, 2], "/layers/0/output_shape",
+     "letter b"),
+    ({"type": "EinsumDense", "equation": "ab,bc->ac", "output_shape": 3, "bias_axes": "b"}, [5],
+     "/layers/0/bias_axes", "letters of the output"),
+    ({"type": "EinsumDense", "equation": "ab,bc->ca", "output_shape": 3}, [5], "/layers/0/equation", "batch first"),
+    ({"type": "Embedding", "input_dim": 0, "output_dim": 2}, [5], "/layers/0/input_dim", "at least 1"),
+    ({"type": "Permute", "dims": [1, 3]}, [5, 2], "/layers/0/dims", "each once"),
+    ({"type": "Permute", "dims": [1]}, [5, 2], "/layers/0/dims", "2 dimensions"),
+    ({"type": "RepeatVector", "n": 2}, [5, 2], "/layers/0", "rank 2"),
+    ({"type": "PReLU", "shared_axes": [3]}, [5, 2], "/layers/0/shared_axes", "dimensions of"),
+    ({"type": "Rescaling", "scale": [1, 2]}, [5], "/layers/0/scale", "broadcast"),
+    ({"type": "Normalization", "mean": 1}, [5], "/layers/0/variance", "neither"),
+    ({"type": "Normalization", "mean": [1, 2], "variance": 1}, [5], "/layers/0/mean", "5 numbers"),
+    ({"type": "UnitNormalization", "axis": 0}, [5], "/layers/0/axis", "other than the batch"),
+    ({"type": "GaussianNoise", "stddev": -1}, [5], "/layers/0/stddev", "at least 0"),
+    ({"type": "Dot", "axes": 1}, [5], "/layers/0", "2 inputs"),
+    ({"type": "Dot", "axes": 2, "inputs": ["x", "x"]}, [5], "/layers/0/axes", "other than the batch"),
+    ({"type": "Dot", "axes": [1, 2], "inputs": ["x", "x"]}, [5, 4], "/layers/0/axes", "equal sizes"),
+    ({"type": "Subtract", "inputs": ["x", "x", "x"]}, [5], "/layers/0/inputs", "2 inputs"),
     ({"type": "Conv2D", "filters": 2, "kernel_size": 3}, [9], "/layers/0", "rank 4"),
     ({"type": "Conv2D", "filters": 2, "kernel_size": 9}, [5, 5, 1], "/layers/0", "at least 9 x 9"),
     ({"type": "Conv2D", "filters": 4, "kernel_size": 1, "groups": 2}, [5, 5, 3], "/layers/0/groups", "divisor"),
