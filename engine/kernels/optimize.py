@@ -21,7 +21,9 @@ from engine.kernels.call import Buffer, Call, call
 from engine.lowering.request import KernelRequest
 
 BLOCK = 4096
-STATE, SEGMENTS, DECAY, NUMBERS = range(4)
+SMALL = 16_384
+"""Elements of all variables together that are one chunk: sharing them out would take longer."""
+STATE, SEGMENTS, BLOCK_SIZE, DECAY, NUMBERS = range(5)
 SEGMENT = 4
 """Fields of a segment in front of its slots: first chunk, elements, weights, gradient."""
 
@@ -39,35 +41,36 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     if request.function == "step":
         size = prod(rest[0].shape)
         addresses = [buffer.address for buffer in (*rest, *writes)]
-        alone: list[int | float] = [state.address, 1, float(decay), *numbers.values(), 0, size, *addresses]
+        alone: list[int | float] = [state.address, 1, BLOCK, float(decay), *numbers.values(), 0, size, *addresses]
         kernel = update(name, tuple(numbers), tuple(flags.items()), slots, len(writes))
         return [call(kernel, alone, -(-size // BLOCK), name)]
+    total = sum(prod(weights.shape) for weights in rest[::2 + slots])
     segments: list[int] = []
-    chunk = 0
+    chunk, block = 0, total if total <= SMALL else BLOCK
     for start in range(0, len(rest), 2 + slots):
         size = prod(rest[start].shape)
         segments += [chunk, size, *(buffer.address for buffer in rest[start:start + 2 + slots])]
-        chunk += -(-size // BLOCK)
-    args = [state.address, len(rest) // (2 + slots), float(decay), *numbers.values(), *segments]
-    return [call(update(name, tuple(numbers), tuple(flags.items()), slots), args, chunk, name)]
+        chunk += -(-size // block) if total > SMALL else 0
+    args = [state.address, len(rest) // (2 + slots), block, float(decay), *numbers.values(), *segments]
+    return [call(update(name, tuple(numbers), tuple(flags.items()), slots), args, max(1, chunk), name)]
 
 
 @objects.compiled
 def update(name: str, options: tuple[str, ...], flags: tuple[tuple[str, object], ...], slots: int,
            apart: int = 0) -> str:
-    """The kernel's LLVM IR. args: state, segments, weight decay, the options' numbers, then the segments.
+    """The kernel's LLVM IR.
 
-    A segment has `apart` more pointers, if not in place, to what is made.
+    args: state, segments, elements a chunk, weight decay, the options' numbers, then the segments. A segment has `apart` more pointers, if not in place, to what is made.
     """
     code = Code("update", host().lanes)
     m, found = ScalarMath(code), rule(name)
     decay, *numbers = _numbers(code, name, options)
-    keep = m.vector(1.0) - decay
+    keep, block = m.vector(1.0) - decay, code.arg(BLOCK_SIZE)
     with code.loop(0, code.arg(SEGMENTS)) as segment:
         base = segment.index * (SEGMENT + slots + apart) + (NUMBERS + len(options))
         first, size = code.arg(base), code.arg(base + 1)
-        low = (code.begin - first).maximum(0) * BLOCK
-        high = ((code.end - first) * BLOCK).minimum(size)
+        low = (code.begin - first).maximum(0) * block
+        high = ((code.end - first) * block).minimum(size)
         with code.when(low.compare("<", high)):
             pointers = [code.at(code.address(code.arg(base + 2 + place)), low) for place in range(2 + slots + apart)]
             weights, gradient, *kept = pointers[:2 + slots]

@@ -15,6 +15,8 @@ Largest errors measured, in standard deviations of the output, 16 to 128 channel
 """
 NUMERICS: tuple[Numerics, ...] = get_args(Numerics)
 
+SMALL_FLOPS = 300_000
+"""What one thread does in 3 us: sharing it out would take as long."""
 MINIMUM_CHUNKS = 8
 """Chunks to aim at, so that a few threads share the work evenly."""
 
@@ -101,6 +103,8 @@ def blocks(outer: int, rows: int, columns: int, depth: int, chosen: Tile, lanes:
     """All row tiles a chunk and all columns, unless that makes too few chunks or too large ones."""
     row_tiles = -(-rows // chosen.rows)
     column_tiles = columns // (chosen.vectors * lanes) + (1 if chosen.tail else 0)
+    if 2 * outer * rows * columns * depth <= SMALL_FLOPS:
+        return Blocks(row_tiles, column_tiles)
     most = max(1, BLOCK_ELEMENTS // max(1, depth * chosen.rows))
     if outer >= MINIMUM_CHUNKS:
         return Blocks(min(row_tiles, most), column_tiles)

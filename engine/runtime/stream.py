@@ -59,6 +59,8 @@ class Stream:
         single = (*calls, last)
         self.calls = tuple(joined(single))
         self.held = (state, single, held)
+        self.widest = max(call.chunks for call in self.calls)
+        """More threads than this would only take turns, and move everything from core to core."""
         self.table = np.zeros((len(self.calls), CALL_FIELDS), np.int64)
         for line, call in zip(self.table, self.calls, strict=True):
             line[:4] = (call.entry, call.args.ctypes.data, call.chunks, max(1, call.chunks // (8 * threads)))

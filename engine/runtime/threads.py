@@ -53,9 +53,10 @@ class Workers:
         if self._run is not None:  # whose end a signal's handler has cut short
             self._run.end()
         stream.reset(steps)
-        run = self._run = Run(stream, self.threads, steps)
+        threads = min(self.threads, stream.widest)
+        run = self._run = Run(stream, threads, steps)
         try:
-            for _ in range(self.threads):
+            for _ in range(threads):
                 self._orders.put(run)
             self._wait(run, leave)
         finally:

@@ -94,6 +94,15 @@ def test_several_steps_of_many_variables(options: dict[str, Any], decay: float |
         assert all(again[name].tobytes() == array.tobytes() for name, array in found.items()), threads
 
 
+def test_a_small_models_update_is_one_chunk_with_the_same_bits():
+    """As if its variables stood among larger ones, whose update is shared out."""
+    optimizer: Optimizer = parse(entry("optimizer"), {"type": "Adam"}, "")
+    sizes = (1, 130, 4097)
+    alone = run(optimizer, initial(optimizer, sizes), sizes)
+    among = run(optimizer, initial(optimizer, (*sizes, 40_000)), (*sizes, 40_000))
+    assert all(alone[name].tobytes() == among[name].tobytes() for name in alone)
+
+
 def test_a_gradient_that_never_changes_has_no_variance_below_zero():
     """Its mean square and its mean's square are equal but for rounding, either of which may be the larger one."""
     optimizer: Optimizer = parse(entry("optimizer"), {"type": "RMSprop", "centered": True}, "")
