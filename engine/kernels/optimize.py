@@ -60,7 +60,8 @@ def update(name: str, options: tuple[str, ...], flags: tuple[tuple[str, object],
            apart: int = 0) -> str:
     """The kernel's LLVM IR.
 
-    args: state, segments, elements a chunk, weight decay, the options' numbers, then the segments. A segment has `apart` more pointers, if not in place, to what is made.
+    args: state, segments, elements a chunk, weight decay, the options' numbers, then the segments. A segment has
+    `apart` more pointers, if not in place, to what is made.
     """
     code = Code("update", host().lanes)
     m, found = ScalarMath(code), rule(name)
