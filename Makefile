@@ -69,6 +69,8 @@ parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-
 	$(PEERS)/bin/python tests/parity/generate.py
 	$(PEERS)/bin/python tests/parity/keras_layers.py .parity.npz
 	$(BIN)/python -m tests.parity.compare .parity.npz
+	$(BIN)/python -m tests.parity.exports write .parity.exports
+	$(PEERS)/bin/python tests/parity/exports.py open .parity.exports
 	$(BIN)/python -m pytest tests/parity
 
 $(RIVALS)/.installed: requirements/bench-peers.txt

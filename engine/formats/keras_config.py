@@ -13,6 +13,7 @@ from typing import Any
 from engine import registry
 from engine.definition.model import LayerNode, Model
 from engine.errors import WeightsError
+from engine.graph.build import forward_graph
 from engine.graph.references import call_of
 from engine.layers.base import type_name
 
@@ -44,6 +45,11 @@ class KerasModel:
         return [node for node in self.model.layers if node.shares is None]
 
     @cached_property
+    def _weighted(self) -> set[str]:
+        """The layers that have variables."""
+        return {variable.layer for variable in forward_graph(self.model)[1].variables}
+
+    @cached_property
     def _calls(self) -> dict[str, tuple[str, int]]:
         """For every input and call: the layer that makes it, and which of its calls that is."""
         made = {name: (name, 0) for name in self.model.inputs}
@@ -70,7 +76,9 @@ class KerasModel:
 
     def _layer(self, node: LayerNode) -> dict[str, Any]:
         name = self.names[node.name]
-        config = {"name": name, "trainable": node.trainable, **_options(node.layer, node.name)}
+        config = {"name": name, **_options(node.layer, node.name), **node.layer.keras_options()}
+        if not node.trainable and node.name in self._weighted:  # some layers without weights do not know the option
+            config["trainable"] = False
         calls = [self._call(call) for call in self.model.layers if call.owner == node.name]
         return {**_object("keras.layers", type_name(node.layer), config), "name": name, "inbound_nodes": calls}
 

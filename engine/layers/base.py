@@ -85,6 +85,10 @@ class Layer(ABC):
         """The attribute of Keras's layer that holds a part with variables of its own, by the part's name in theirs."""
         return self.parts.get(part, part)
 
+    def keras_options(self) -> dict[str, Any]:
+        """The options as Keras's class takes them: those that differ from ours."""
+        return {}
+
     def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         """This layer's variables by the names and in the layouts of the equivalent `torch.nn` module.
 

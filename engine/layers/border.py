@@ -66,6 +66,9 @@ class ZeroPadding1D(ZeroPadding):
     samples = (LayerSample({}, ((3, 2),), (5, 2)), LayerSample({"padding": [1, 0]}, ((3, 2),), (4, 2)),
                LayerSample({"padding": 2}, ((4, 1),), (8, 1)))
 
+    def keras_options(self) -> dict[str, Any]:
+        return {"padding": list(self.padding[0])}
+
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +136,9 @@ class Cropping1D(Cropping):
     cropping: Padding = option(borders(1), default=((1, 1),), doc="one number, or (front, back)")
 
     samples = (LayerSample({}, ((5, 2),), (3, 2)), LayerSample({"cropping": [0, 2]}, ((5, 2),), (3, 2)))
+
+    def keras_options(self) -> dict[str, Any]:
+        return {"cropping": list(self.cropping[0])}
 
 
 @register("layer")

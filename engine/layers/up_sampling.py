@@ -58,6 +58,9 @@ class UpSampling1D(UpSampling):
 
     samples = (LayerSample({}, ((3, 2),), (6, 2)), LayerSample({"size": 3}, ((4, 1),), (12, 1)))
 
+    def keras_options(self) -> dict[str, Any]:
+        return {"size": self.size[0]}
+
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)

@@ -249,3 +249,15 @@ def _sparsemax(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
     mean = graph.node("Div", graph.node("Sub", total, graph.constant(1.0)),
                       graph.node("ReduceSum", inside, last, keepdims=1))
     return [graph.node("Relu", graph.node("Sub", x, mean))]
+
+
+@operator("row_norm")
+def _row_norm(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
+    x, gamma, beta = inputs
+    rank, width = len(node.inputs[0].shape), len(node.inputs[1].shape)
+    axes = graph.integers(*range(rank - width, rank))
+    if node.attrs["centered"]:
+        x = graph.node("Sub", x, graph.node("ReduceMean", x, axes, keepdims=1))
+    square = graph.node("ReduceMean", graph.node("Mul", x, x), axes, keepdims=1)
+    deviation = graph.node("Sqrt", graph.node("Add", square, graph.constant(node.attrs["epsilon"])))
+    return [graph.node("Add", graph.node("Mul", graph.node("Div", x, deviation), gamma), beta)]

