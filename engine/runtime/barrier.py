@@ -17,8 +17,8 @@ from engine.codegen.host import host
 
 TAKEN, DONE = 8, 16
 """Fields of a line, each on a cache line of its own."""
-SPINS = 2000
-"""Looks before a waiting thread goes to sleep; each takes 10 to 50 ns."""
+SPINS = 4000
+"""Looks before a waiting thread goes to sleep, 25 ns each here: about as long as it takes to be woken."""
 
 FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98}
 """Number of the system call on Linux, whose counters are the lower halves of ours: all of these are little-endian."""
