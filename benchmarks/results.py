@@ -193,7 +193,7 @@ def machine() -> str:
                   if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "llvmlite"))
     return f"{model}, {cores} cores, {memory:.0f} GiB; Python {platform.python_version()}, {libraries}"
 
 

@@ -6,7 +6,9 @@ that needs is in the folder of compiled kernels afterwards. What is there alread
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +17,12 @@ from typing import Any
 import numpy as np
 
 import engine
+from engine import kernels, runtime
 from engine.codegen import objects
 from engine.data.dataset import Dataset
 from engine.data.ingest import ingest
 from engine.definition import JobSpec, Model, parse_job, parse_model
 from engine.fit import fit
-from engine.kernels import load_families
 from engine.losses.base import Loss
 from engine.options import entry, parse
 from engine.progress import Checkpoint, Metrics, Progress
@@ -36,7 +38,9 @@ NOT_COMPILED = ("callbacks", "class_weight", "steps_per_epoch", "validation_step
 
 def shared_kernels() -> None:
     """Kernels that have one form for all models."""
-    load_families()
+    for package in (kernels, runtime):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     for kernel in objects.declared:
         if not inspect.signature(kernel.source).parameters:
             kernel()

@@ -9,17 +9,16 @@ import importlib
 import pkgutil
 
 import engine.codegen
+import engine.kernels
 import engine.lowering
 import engine.runtime
 from engine import registry
-from engine.kernels import load_families
 
 
 def preload() -> None:
     """Import every registered entry, the compiler, and the compute kernels' sources."""
     for kind in registry.PACKAGES:
         registry.entries(kind)
-    load_families()
-    for package in (engine.codegen, engine.lowering, engine.runtime):
+    for package in (engine.codegen, engine.kernels, engine.lowering, engine.runtime):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)

@@ -104,11 +104,11 @@ class Code:
         """Entry `position` of `args` as an address."""
         return self.ir.inttoptr(self.arg(position).value, POINTER)
 
-    def real(self, position: int) -> ir.Value:
+    def real(self, position: int | Index) -> ir.Value:
         """Entry `position` of `args`, a number: it travels as the bits of a double."""
         return self.ir.bitcast(self.arg(position).value, F64)
 
-    def number(self, position: int) -> ir.Value:
+    def number(self, position: int | Index) -> ir.Value:
         """Entry `position` of `args`, a number, as float32."""
         return self.ir.fptrunc(self.real(position), F32)
 

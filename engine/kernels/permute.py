@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from math import prod
 
+from engine.codegen.builder import WIDTHS, Code
+from engine.codegen.host import host
+from engine.codegen.objects import compiled
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats
 from engine.kernels.transpose import transposed
 from engine.lowering.request import KernelRequest
 
@@ -36,7 +38,7 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
         args += loop
     count = prod(loop[0] for loop in loops)
     per_chunk = max(1, CHUNK // max(1, rows[0] * columns[0]))
-    return [call(transpose.address, [*args, count, per_chunk], -(-count // per_chunk), "transpose")]
+    return [call(transpose(), [*args, count, per_chunk], -(-count // per_chunk), "transpose")]
 
 
 def _merged(shape: tuple[int, ...], permutation: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -52,26 +54,29 @@ def _merged(shape: tuple[int, ...], permutation: tuple[int, ...]) -> list[tuple[
     return [(count, step, prod(other[0] for other in dims[place + 1:])) for place, (count, step, _) in enumerate(dims)]
 
 
-@compute_kernel
-def transpose(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def transpose() -> str:
     """args: x, y, rows and columns and six outer loops (count, step in x, step in y each), rounds, rounds a chunk."""
-    height, row_x, row_y = args[2], args[3], args[4]
-    width, column_x, column_y = args[5], args[6], args[7]
-    for number in range(begin * args[27], min(end * args[27], args[26])):
-        source, target, rest = args[0], args[1], number
-        for loop in range(5, -1, -1):
-            count = args[8 + 3 * loop]
-            place = rest % count
-            rest //= count
-            source += 4 * place * args[9 + 3 * loop]
-            target += 4 * place * args[10 + 3 * loop]
-        x, y = floats(source, (1,)), floats(target, (1,))
-        if column_x == 1:
-            for column in range(width):
-                y[column] = x[column]
-            continue
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                for row in range(top, min(top + TILE, height)):
-                    for column in range(left, min(left + TILE, width)):
-                        y[row * row_y + column * column_y] = x[row * row_x + column * column_x]
+    code = Code("permute", host().lanes)
+    height, row_x, row_y, width, column_x, column_y = (code.arg(position) for position in range(2, 8))
+    loops = [[code.arg(8 + 3 * loop + field) for field in range(3)] for loop in range(OUTER)]
+    rounds, per_chunk = code.arg(8 + 3 * OUTER), code.arg(9 + 3 * OUTER)
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(rounds)) as number:
+        rest, x_offset, y_offset = number.index, code.index(0), code.index(0)
+        for count, step_x, step_y in reversed(loops):
+            place, rest = rest % count, rest // count
+            x_offset, y_offset = x_offset + place * step_x, y_offset + place * step_y
+        x, y = code.at(code.pointer(0), x_offset), code.at(code.pointer(1), y_offset)
+        with code.either(column_x.compare("==", 1)) as (then, otherwise):
+            with then:
+                code.move(y, x, width * WIDTHS["float32"])
+            with (
+                otherwise,
+                code.loop(0, height, TILE) as top,
+                code.loop(0, width, TILE) as left,
+                code.loop(top.index, (top.index + TILE).minimum(height)) as row,
+                code.loop(left.index, (left.index + TILE).minimum(width)) as column,
+            ):
+                value = code.load_scalar(code.at(x, row.index * row_x + column.index * column_x))
+                code.store_scalar(value, code.at(y, row.index * row_y + column.index * column_y))
+    return code.finish()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from itertools import accumulate
 from math import prod
 
-import numpy as np
-
+from engine.codegen.builder import Code
+from engine.codegen.host import host
+from engine.codegen.objects import compiled
 from engine.kernels.call import Buffer, Call, call
-from engine.kernels.native import compute_kernel, floats, real
 from engine.lowering.request import KernelRequest
 
 CHUNK = 8192
@@ -29,26 +29,24 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     pairs = [number for read in taps for place, weight in read for number in (place, float(weight))]
     args = [x.address, y.address, x.shape[axis], len(taps), inner, lines, per_chunk, TABLE + len(taps) + 1,
             *accumulate(map(len, taps), initial=0), *pairs]
-    return [call(resample.address, args, -(-lines // per_chunk), "resample")]
+    return [call(resample(), args, -(-lines // per_chunk), "resample")]
 
 
-@compute_kernel
-def resample(args, begin, end):  # type: ignore[no-untyped-def]
+@compiled
+def resample() -> str:
     """args: x, y, positions of x and of y, inner, lines, lines a chunk, where the pairs begin, first taps, pairs."""
-    count, inner, pairs = args[3], args[4], args[7]
-    for line in range(begin * args[6], min(end * args[6], args[5])):
-        outer, place = line // count, line % count
-        target = floats(args[1] + 4 * line * inner, (inner,))
-        first, last = args[8 + place], args[9 + place]
-        if first == last:
-            for index in range(inner):
-                target[index] = np.float32(0.0)
-        for tap in range(first, last):
-            source = floats(args[0] + 4 * (outer * args[2] + args[pairs + 2 * tap]) * inner, (inner,))
-            weight = np.float32(real(args[pairs + 2 * tap + 1]))
-            if tap == first:
-                for index in range(inner):
-                    target[index] = source[index] * weight
-            else:
-                for index in range(inner):
-                    target[index] += source[index] * weight
+    code = Code("resample", host().lanes)
+    x, y = code.pointer(0), code.pointer(1)
+    positions, count, inner, total, per_chunk, pairs = (code.arg(position) for position in range(2, 8))
+    with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(total)) as line:
+        outer, place = line.index // count, line.index % count
+        first, last = code.arg(place + TABLE), code.arg(place + (TABLE + 1))
+        with code.loop(0, inner, code.lanes) as column:
+            mask = code.mask(inner - column.index)
+            with code.loop(first, last, carry=[code.zeros()]) as tap:
+                pair = pairs + tap.index * 2
+                source = code.at(x, (outer * positions + code.arg(pair)) * inner + column.index)
+                share = code.ir.fmul(code.load(source, mask=mask), code.splat(code.number(pair + 1)))
+                tap.carry = [code.ir.fadd(tap.values[0], share)]
+            code.store(tap.values[0], code.at(y, line.index * inner + column.index), mask=mask)
+    return code.finish()

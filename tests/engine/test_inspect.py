@@ -95,8 +95,8 @@ def test_the_estimate_is_near_the_plan(monkeypatch):
         assert 0.7 < estimated[name] / planned[name] < 2.5
 
 
-def test_validation_needs_neither_numba_nor_llvmlite():
-    code = ("import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None; "
+def test_validation_does_not_need_llvmlite():
+    code = ("import sys; sys.modules['llvmlite'] = None; "
             "from engine import catalogue, definition, inspect; "
             f"model = definition.parse_model({MODEL!r}); inspect.summary(model); "
             "[inspect.graph(model, stage) for stage in ('forward', 'training', 'plan')]; catalogue.catalogue()")

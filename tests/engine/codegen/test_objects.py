@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,47 +131,3 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch):
     monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
     assert folder.cache_directory() is None
     assert result(objects.load("kernel", store_constant(8))) == 24
-
-
-NOWHERE = """
-import numba.core.caching as caching, numpy, os, sys
-import numba
-caching.CacheImpl._locator_classes = [] if sys.argv[1] == "nowhere" else caching.CacheImpl._locator_classes
-from engine.kernels.native import config
-from probe import kernel
-print(bool(kernel.address), config.CACHE_DIR)
-"""
-
-PROBE = """
-from engine.kernels.native import compute_kernel
-@compute_kernel
-def kernel(args, begin, end):
-    args[0] = begin
-"""
-
-
-def numba_at_work(where: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A process that compiles a kernel by numba."""
-    root = Path(__file__).parents[3]
-    (folder / "probe.py").write_text(PROBE)
-    environment = {**os.environ, "STOKER_KERNEL_CACHE": str(folder), "PYTHONPATH": f"{root}:{folder}"}
-    environment.pop("NUMBA_CACHE_DIR", None)
-    return subprocess.run([sys.executable, "-c", NOWHERE, where], env=environment, capture_output=True, text=True,
-                          timeout=60, check=False)
-
-
-@pytest.mark.parametrize("where", ["somewhere", "nowhere"])
-def test_numbas_cache_lies_beside_ours_or_is_done_without(where, tmp_path):
-    """Also where numba was imported before the engine, or finds no folder that it can write into."""
-    done = numba_at_work(where, tmp_path)
-    assert done.stdout.split() == ["True", str(tmp_path / "numba")], done.stderr
-    assert bool(list(tmp_path.rglob("probe.kernel*.nbi"))) == (where == "somewhere")
-
-
-def test_a_damaged_file_of_numbas_is_done_without(tmp_path):
-    """As a power cut may leave it."""
-    for attempt in range(2):
-        done = numba_at_work("somewhere", tmp_path)
-        assert done.stdout.startswith("True"), (attempt, done.stderr)
-        for file in (*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")):
-            file.write_bytes(b"")
