@@ -43,7 +43,7 @@ class Bound:
         kept = sum(array.nbytes for array in store.values())
         with stages("plan"):
             limit = None if memory_bytes is None else max(0, memory_bytes - kept)
-            plan, self.repeated = compile_within(program.graph, batch, limit)
+            plan, self.repeated = compile_within(program.graph, batch, limit, spec.training.numerics)
         with stages("compute kernels"):
             self.train = Runner(program, batch, store, self._with(weights), workers, seed=spec.training.seed, plan=plan)
             self.train.bind()
@@ -55,7 +55,8 @@ class Bound:
         pipeline = replace(self._pipeline, augmentations=(), weighted=weights is not None)
         program = evaluate_program(self._spec.model, self._spec.training, pipeline)
         batch = max(1, min(self._spec.training.batch_size, max(map(len, splits.values()))))
-        return Runner(program, batch, self.weights, self._with(weights), self._workers)
+        return Runner(program, batch, self.weights, self._with(weights), self._workers,
+                      numerics=self._spec.training.numerics)
 
     def _with(self, weights: Any) -> dict[str, Any]:
         """The tables, with the examples' weights if there are any."""

@@ -64,7 +64,7 @@ def first_not_finite(runner: Runner, *, step: int, rates: Rates) -> str | None:
 
     The node is named by its layer and op: `dense_1 (matmul)`; with the parameter if it writes one.
     """
-    plan = compile_plan(runner.program.graph, runner.batch, keep=True)
+    plan = compile_plan(runner.program.graph, runner.batch, keep=True, numerics=runner.plan.numerics)
     session = runner.session.rebound(plan)
     state, size = session.state, min(runner.batch, len(runner.rows) - int(session.state[run_state.CURSOR]))
     runner.set_rates(rates(np.array([step], np.int64)))

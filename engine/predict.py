@@ -14,6 +14,7 @@ from engine.data.apply import affine_of, apply_preprocessing
 from engine.definition.model import parse_model
 from engine.errors import WeightsError
 from engine.lowering.plan import compile_plan
+from engine.lowering.select import Numerics
 from engine.programs import Pipeline, Stored, predict_program
 from engine.runtime.cores import available_cores
 from engine.runtime.session import Session, aligned
@@ -27,7 +28,7 @@ BATCH = 64
 class TrainedModel:
     """A model with its weights. `classes` are the target's names, if it has any; `metrics` what training reached."""
 
-    def __init__(self, file: Path, *, threads: int | None = None) -> None:
+    def __init__(self, file: Path, *, threads: int | None = None, numerics: Numerics = "winograd4") -> None:
         """Raises WeightsError for a file that is damaged, foreign, or does not fit its own definition."""
         content = formats.read(Path(file))
         if content.metadata is None:
@@ -48,7 +49,7 @@ class TrainedModel:
         fill(weights, content.named(weights))
         self._workers = Workers(threads or available_cores())
         self._one_at_a_time = Lock()
-        self._session = Session(compile_plan(program.graph, BATCH), weights, {}, self._workers)
+        self._session = Session(compile_plan(program.graph, BATCH, numerics=numerics), weights, {}, self._workers)
 
     def predict(self, x: Any) -> Any:
         """The model's output for raw examples: float32 (examples, …), or a dict by name if it has several outputs.
@@ -82,6 +83,6 @@ class TrainedModel:
         self._workers.close()
 
 
-def load(file: Path | str, *, threads: int | None = None) -> TrainedModel:
-    """The trained model in a weights file of any format that there is."""
-    return TrainedModel(Path(file), threads=threads)
+def load(file: Path | str, *, threads: int | None = None, numerics: Numerics = "winograd4") -> TrainedModel:
+    """The trained model in a weights file of any format that there is. `numerics` is as in a job's `training`."""
+    return TrainedModel(Path(file), threads=threads, numerics=numerics)

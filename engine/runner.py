@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.kernels import state as run_state
 from engine.lowering.plan import Plan, compile_plan
+from engine.lowering.select import Numerics
 from engine.programs import Program
 from engine.runtime.session import Session
 from engine.runtime.threads import Workers
@@ -29,10 +30,11 @@ class Runner:
     """
 
     def __init__(self, program: Program, batch: int, parameters: Mapping[str, Array], tables: Mapping[str, Array],
-                 workers: Workers, *, seed: int = 0, plan: Plan | None = None) -> None:
+                 workers: Workers, *, seed: int = 0, plan: Plan | None = None,
+                 numerics: Numerics = "winograd4") -> None:
         self.program = program
         self.batch = batch
-        self.plan = plan or compile_plan(program.graph, batch)
+        self.plan = plan or compile_plan(program.graph, batch, numerics=numerics)
         self.session = Session(self.plan, parameters, tables, workers, seed=seed)
         width = max(1, program.width)
         self._most = max(1, min(MOST_STEPS, RECORD_BYTES // (4 * width)))

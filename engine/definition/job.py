@@ -197,7 +197,7 @@ class _Job:
             loss_weights={output: weights.get(output, 1.0) for output in losses},
             metrics={output: metrics.get(output, ()) for output in losses}, callbacks=options.callbacks,
             seed=options.seed, shuffle=options.shuffle, class_weight=self._class_weight(options, plan),
-            freeze=options.freeze, several_outputs=len(model.outputs) > 1)
+            freeze=options.freeze, numerics=options.numerics, several_outputs=len(model.outputs) > 1)
         names = Counter(training.log_names(validation=True))
         if again := [name for name, count in names.items() if count > 1]:
             faults.add("/training/metrics", "metrics whose names in the logs differ", f"{show(again[0])} twice")

@@ -11,6 +11,7 @@ from engine.data.readers import mapping as mapping_of
 from engine.definition.limits import MAXIMUM_BATCH, MAXIMUM_EPOCHS, MAXIMUM_OUTPUTS
 from engine.definition.metrics import metric
 from engine.losses.base import Loss
+from engine.lowering.select import NUMERICS, Numerics
 from engine.metrics.base import Metric
 from engine.optimizers.base import Optimizer
 from engine.optimizers.rmsprop import RMSprop
@@ -90,6 +91,9 @@ class TrainingOptions:
                                                       doc="{class: weight}; classes not named have 1")
     freeze: tuple[str, ...] = option(sequence(text(), maximum=1000), default=(),
                                      doc="patterns of names of layers that are not trained, like conv* or encoder/*")
+    numerics: Numerics = option(choice(*NUMERICS), default="winograd4",
+                                doc="how 3 x 3 convolutions may be computed: by Winograd's algorithm in tiles of 4 x 4 "
+                                    "or 2 x 2, or directly; quick ones round a little differently")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +136,7 @@ class Training:
     freeze: tuple[str, ...] = ()
     several_outputs: bool
     """True if the model has several outputs: logs then carry their names."""
+    numerics: Numerics = "winograd4"
 
     def to_json(self) -> dict[str, Any]:
         """As it would be written with all defaults filled in."""
@@ -145,6 +150,7 @@ class Training:
             "metrics": self.metrics[output] if alone else self.metrics,
             "callbacks": self.callbacks, "seed": self.seed, "shuffle": self.shuffle, "class_weight": self.class_weight,
             "freeze": self.freeze,
+            "numerics": self.numerics,
         }
         return {key: write(value) for key, value in written.items()}
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.graph.ir import Value
-from engine.types import Shape, Type
+from engine.lowering import chunks, select, winograd
+from engine.types import Batch, Shape, Type
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,24 @@ class KernelRequest:
 def scratch(shape: Shape, dtype: str = "float32") -> Value:
     """A value that only the kernels of one node see."""
     return Value(Type(shape, dtype), "scratch")
+
+
+def panels_scratch(k: int | Batch, n: int | Batch, *, needed: bool) -> tuple[Value, ...]:
+    """For a product's right operand (k, n), copied into panels; none where that never pays and is not `needed`."""
+    if not needed and not select.panels_possible(k, n):
+        return ()
+    if isinstance(n, Batch):
+        return (scratch((k, n)),)
+    return (scratch((-(-n // select.WIDEST_PANEL), k, select.WIDEST_PANEL)),)
+
+
+def winograd_scratch(tile: int, channels: int, filters: int) -> tuple[Value, Value]:
+    """For Winograd's convolution: the transformed kernel, and slots for blocks of transformed tiles."""
+    slots = scratch((winograd.SLOTS, winograd.slot_floats(tile, channels, filters)))
+    return scratch(((tile + 2) ** 2, channels, filters)), slots
+
+
+def winograd_gradient_scratch(tile: int, channels: int, filters: int) -> tuple[Value, Value]:
+    """For a kernel's gradient by Winograd's algorithm: every part's sums, and its slot."""
+    sums = scratch((chunks.PARTS, (tile + 2) ** 2, channels, filters))
+    return sums, scratch((chunks.PARTS, winograd.slot_floats(tile, channels, filters)))

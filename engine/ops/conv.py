@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.chunks import PARTS
-from engine.lowering.request import KernelRequest, scratch
-from engine.lowering.winograd import SLOTS, slot_floats
+from engine.lowering.request import KernelRequest, scratch, winograd_gradient_scratch, winograd_scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.matmul import finish
 from engine.types import Shape, Type, known, size
@@ -159,8 +157,7 @@ def filtering(node: Node, x: Value, kernel: Value, bias: Sequence[Value], paddin
     """Winograd's algorithm: the kernel transformed, then the convolution of x by it."""
     tile = node.attrs["winograd"]
     _, _, channels, filters = known(kernel.shape)
-    transformed = scratch(((tile + 2) ** 2, channels, filters))
-    spare = scratch((SLOTS, slot_floats(tile, channels, filters)))
+    transformed, spare = winograd_scratch(tile, channels, filters)
     attrs = {"tile": tile, "padding": padding, "epilogue": node.attrs.get("epilogue", ())}
     return [KernelRequest("winograd", "kernel", (kernel,), (transformed,), {"tile": tile}),
             KernelRequest("winograd", "conv2d", (x, transformed, *bias), (*node.outputs, spare), attrs)]
@@ -270,11 +267,10 @@ class Conv2DBackwardKernel(Op):
         x, g = node.inputs
         attrs = _complete(dict(node.attrs))
         padding = attrs.pop("padding", NONE)
-        partial = scratch((PARTS, *node.outputs[0].shape))
+        partial = scratch((8, *node.outputs[0].shape))
         if tile := node.attrs.get("winograd"):
             _, _, channels, filters = known(node.outputs[0].shape)
-            spare = (partial, scratch((PARTS, (tile + 2) ** 2, channels, filters)),
-                     scratch((PARTS, slot_floats(tile, channels, filters))))
+            spare = (partial, *winograd_gradient_scratch(tile, channels, filters))
             return [KernelRequest("winograd", "conv2d_backward_kernel", (x, g), (*node.outputs, *spare),
                                   {"tile": tile, "padding": padding})]
         requests, x = pad_request(x, padding)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
-from engine.lowering.request import KernelRequest, scratch
-from engine.lowering.select import WIDEST_PANEL, panels_possible
+from engine.lowering.request import KernelRequest, panels_scratch, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
-from engine.types import Batch, Type, size
+from engine.types import Type, size
 
 
 @op("matmul")
@@ -59,12 +58,11 @@ class Matmul(Op):
         a, b, *bias = node.inputs
         left, right = (bool(node.attrs.get(name, False)) for name in ("transpose_a", "transpose_b"))
         n, k = b.shape if right else b.shape[::-1]
-        attrs = {"transpose_a": left, "transpose_b": right, "panels": right or panels_possible(k, n),
+        panels = panels_scratch(k, n, needed=right)
+        attrs = {"transpose_a": left, "transpose_b": right, "panels": bool(panels),
                  "epilogue": node.attrs.get("epilogue", ())}
         spare = [scratch((8, *node.outputs[0].shape))] if left else []
-        if attrs["panels"]:
-            spare.append(scratch((k, n) if isinstance(n, Batch) else (-(-n // WIDEST_PANEL), k, WIDEST_PANEL)))
-        return [KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *spare), attrs)]
+        return [KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *spare, *panels), attrs)]
 
     def flops(self, node: Node) -> int:
         a = node.inputs[0].shape
