@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, LayerSample, Net, channels_last
+from engine.layers.pooling import largest
 from engine.layers.window import Sizes, expect_spatial
 from engine.options import option, spatial
 from engine.registry import register
@@ -21,16 +22,6 @@ def mean_along(b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
     """The means of the windows of one dimension."""
     taps = tuple(tuple((place, 1 / len(window)) for place in window) for window in windows(x.shape[axis], count))
     return b.op("resample", x, axis=axis, taps=taps)
-
-
-def largest_along(b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
-    """The largest values of the windows of one dimension. Shorter windows repeat their first position."""
-    found = windows(x.shape[axis], count)
-    longest = max(map(len, found))
-    places = [place for window in found for place in (*(window[0],) * (longest - len(window)), *window)]
-    x = b.op("resample", x, axis=axis, taps=tuple(((place, 1.0),) for place in places))
-    lead, rest = x.shape[:axis], x.shape[axis + 1:]
-    return b.op("reduce_max", b.op("reshape", x, shape=(*lead, count, longest, *rest)), axes=(axis + 1,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +57,7 @@ class Largest(AdaptivePooling):
     """So are largest values."""
 
     def along(self, b: GraphBuilder, x: Value, axis: int, count: int) -> Value:
-        return largest_along(b, x, axis, count)
+        return largest(b, x, axis, windows(x.shape[axis], count))
 
 
 @dataclass(frozen=True, kw_only=True)

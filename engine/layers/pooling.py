@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import ClassVar
 
 from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, LayerSample, Net, channels_last
-from engine.layers.window import Padding, Sizes, expect_spatial, flat, padding_mode, planes, window_padding
+from engine.layers.window import Padding, Pair, Sizes, expect_spatial, flat, padding_mode, planes, window_padding
+from engine.ops.base import ShapeMismatch
 from engine.options import option, optional, spatial
 from engine.registry import register
+from engine.windows import output_size
 
 LARGEST = 256
 """Pixels of a window that the op can number in a byte."""
@@ -34,8 +37,28 @@ def pool(b: GraphBuilder, op: str, x: Value, *, window: Sizes, strides: Sizes, p
     return x
 
 
+def largest(b: GraphBuilder, x: Value, axis: int, windows: Sequence[range]) -> Value:
+    """The largest value of each window along one dimension. Shorter windows repeat their first position."""
+    longest = max(map(len, windows))
+    places = [place for window in windows for place in (*(window[0],) * (longest - len(window)), *window)]
+    x = b.op("resample", x, axis=axis, taps=tuple(((place, 1.0),) for place in places))
+    lead, rest = x.shape[:axis], x.shape[axis + 1:]
+    return b.op("reduce_max", b.op("reshape", x, shape=(*lead, len(windows), longest, *rest)), axes=(axis + 1,))
+
+
+def _long(b: GraphBuilder, x: Value, axis: int, window: int, stride: int, padding: Pair) -> Value:
+    """Windows too long for the op's numbers."""
+    size, (before, after) = x.shape[axis], padding
+    starts = [place * stride - before for place in range(output_size(size, window, stride, 1, (before, after)))]
+    if not starts:
+        raise ShapeMismatch(f"at least {window} positions of dimension {axis}", f"{size + before + after}")
+    return largest(b, x, axis, [range(max(0, start), min(size, start + window)) for start in starts])
+
+
 def _over(b: GraphBuilder, op: str, x: Value, first: int, window: Sizes, strides: Sizes, padding: Padding) -> Value:
     """Pool over the one or two dimensions from `first`; those before count as examples, those behind as channels."""
+    if op == "max_pool2d" and math.prod(window) > LARGEST:
+        return _long(b, x, first, window[0], strides[0], padding[0])
     end = first + len(window)
     lead, inside, rest = x.shape[:first], x.shape[first:end], x.shape[end:]
     seen = (reduce(planes, lead), *flat(inside, 1), math.prod(rest))
@@ -74,7 +97,8 @@ class Pooling1D(Pooling):
 
     samples = (LayerSample({}, ((7, 3),), (3, 3)),
                LayerSample({"pool_size": 3, "strides": 2, "padding": "same"}, ((7, 2),), (4, 2)),
-               LayerSample({"pool_size": [3], "strides": [1]}, ((5, 1),), (3, 1)))
+               LayerSample({"pool_size": [3], "strides": [1]}, ((5, 1),), (3, 1)),
+               LayerSample({"pool_size": 300, "strides": 150, "padding": "same"}, ((500, 1),), (4, 1)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -448,6 +448,36 @@ NORMED: list[Case] = [
     {"type": "Flatten"},
     {"type": "Dense", "units": 4},
 ]
+SEQUENCE: list[Case] = [
+    {"type": "Conv1D", "filters": 6, "kernel_size": 3, "padding": "causal", "dilation_rate": 2},
+    {"type": "LeakyReLU"},
+    {"type": "MaxPooling1D"},
+    {"type": "SeparableConv1D", "filters": 8, "kernel_size": 3, "padding": "same", "activation": "mish"},
+    {"type": "LayerNormalization"},
+    {"type": "Conv1DTranspose", "filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"},
+    {"type": "PReLU", "shared_axes": [1]},
+    {"type": "GlobalAveragePooling1D"},
+    {"type": "Dense", "units": 4},
+]
+VOLUME: list[Case] = [
+    {"type": "Conv3D", "filters": 4, "kernel_size": 2, "activation": "tanh"},
+    {"type": "AveragePooling3D", "pool_size": 2},
+    {"type": "UpSampling3D"},
+    {"type": "Conv3DTranspose", "filters": 3, "kernel_size": 2, "strides": 2},
+    {"type": "GlobalAveragePooling3D"},
+    {"type": "Dense", "units": 4},
+]
+DECODED: list[Case] = [
+    {"type": "Conv2D", "filters": 4, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "elu"},
+    {"type": "UpSampling2D", "interpolation": "bilinear"},
+    {"type": "Conv2DTranspose", "filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"},
+    {"type": "Cropping2D", "cropping": 2},
+    {"type": "AdaptiveAveragePooling2D", "output_size": [5, 3]},
+    {"type": "Permute", "dims": [3, 1, 2]},
+    {"type": "EinsumDense", "equation": "abcd,cde->abe", "output_shape": [3, 6], "bias_axes": "e"},
+    {"type": "Flatten"},
+    {"type": "Dense", "units": 4},
+]
 REGULARIZED: list[Case] = [
     {"type": "Dense", "units": 8, "activation": "relu", "kernel_regularizer": {"type": "L2", "l2": 0.02},
      "bias_regularizer": {"type": "L1", "l1": 0.05}},
@@ -483,6 +513,9 @@ TRAININGS: dict[str, Case] = {
     "cnn": training(CNN, (32, 32, 3), 10, {"type": "SGD", "learning_rate": 0.005}, steps=50),
     "dense": training(DENSE, (30,), 10, SGD, steps=50),
     "batch_normalization": training(NORMED, (8, 8, 3), 4, SGD, steps=20, batch=16),
+    "sequence": training(SEQUENCE, (12, 3), 4, SGD, steps=30, batch=16),
+    "volume": training(VOLUME, (5, 5, 5, 2), 4, SGD, steps=30, batch=16),
+    "decoded": training(DECODED, (6, 6, 2), 4, SGD, steps=30, batch=16),
     "regularized": training(REGULARIZED, (6,), 4, SGD, steps=12, batch=8),
     "sgd": small({"type": "SGD"}),
     "sgd_momentum": small({"type": "SGD", "learning_rate": 0.1, "momentum": 0.9}),

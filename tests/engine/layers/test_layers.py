@@ -95,6 +95,12 @@ def test_dropout_leaves_out_and_scales_up_in_training_only():
     assert np.array_equal(run({"type": "Dropout", "rate": 0.25}, x)[0], x)
 
 
+def test_the_longest_windows_of_pooling():
+    x = draw(2, 700, 3)
+    y, _, _ = run({"type": "MaxPooling1D", "pool_size": 300, "strides": 130}, x)
+    np.testing.assert_array_equal(y, np.stack([x[:, start:start + 300].max(1) for start in (0, 130, 260, 390)], 1))
+
+
 def test_noise_shapes_share_draws():
     x = np.ones((50, 4, 40), np.float32)
     for options in ({"type": "SpatialDropout1D", "rate": 0.25}, {"type": "Dropout", "rate": 0.25,
@@ -184,7 +190,7 @@ def test_activity_regularization_adds_a_penalty():
     ({"type": "Dropout", "rate": 1}, [4], "/layers/0/rate", "below 1"),
     ({"type": "Dropout", "rate": 0.5, "seed": "x"}, [4], "/layers/0/seed", "an integer"),
     ({"type": "Dropout", "rate": 0.5, "noise_shape": [None, 2]}, [4], "/layers/0/noise_shape", "null or 1"),
-    ({"type": "Dense", "units": 3, "kernel_constraint": "x"}, [4], "/layers/0/kernel_constraint/type", "one of"),
+    ({"type": "Dense", "units": 3, "kernel_constraint": "x"}, [4], "/layers/0/kernel_constraint", "one of"),
     ({"type": "Conv2D", "filters": 3, "kernel_size": 1, "data_format": "channels_first"}, [4, 4, 4],
      "/layers/0/data_format", "channels_last"),
     ({"type": "BatchNormalization", "renorm": True}, [4], "/layers/0/renorm", "not supported"),
