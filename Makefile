@@ -67,6 +67,8 @@ $(PEERS)/.installed: requirements/peers.txt
 
 parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-peers; writes tests/parity/figures/
 	$(PEERS)/bin/python tests/parity/generate.py
+	$(BIN)/python -m engine.catalogue > $(PEERS)/catalogue.json
+	$(PEERS)/bin/python tests/parity/coverage.py $(PEERS)/catalogue.json
 	$(PEERS)/bin/python tests/parity/keras_layers.py .parity.npz
 	$(BIN)/python -m tests.parity.compare .parity.npz
 	$(BIN)/python -m tests.parity.exports write .parity.exports

@@ -1,8 +1,13 @@
-"""Everything that a definition can name, with options, defaults and a first sentence: made from the registry."""
+"""Everything that a definition can name, with options, defaults and a first sentence: made from the registry.
+
+`python -m engine.catalogue` prints it.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
+import sys
 from typing import Any
 
 from engine import registry
@@ -36,3 +41,7 @@ def catalogue() -> dict[str, dict[str, dict[str, Any]]]:
 
 def _first_paragraph(cls: type) -> str:
     return " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].split())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(catalogue()) + "\n")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import registry
+from engine.absent import why_absent
 from engine.errors import DefinitionError, Fault, nearest, pointer_to, show
 
 MAXIMUM_INTEGER = 2**31 - 1
@@ -278,8 +279,8 @@ def read_entry(kind: str, document: Mapping[str, Any], pointer: str, named_at: s
     cls = registry.lookup(kind, name)
     if cls is None:
         known = list(registry.entries(kind))
-        fault = Fault(named_at,
-                      f"expected one of {', '.join(known)}, received {show(name)}{nearest(name, known)}")
+        hint = why_absent(kind, name) or nearest(name, known)
+        fault = Fault(named_at, f"expected one of {', '.join(known)}, received {show(name)}{hint}")
         raise several([fault])
     return read_fields(cls, {key: value for key, value in document.items() if key != "type"}, pointer)
 

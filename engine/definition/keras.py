@@ -24,6 +24,8 @@ INPUT_FIELDS = ("batch_shape", "dtype", "sparse", "ragged", "name", "optional")
 INPUT_DTYPES = (None, "float32", "int32", "int64", "uint8")
 """Of an input: the engine takes numbers as float32, where codes up to 2^24 are exact."""
 MODELS = ("Sequential", "Functional", "Model")
+MASK_OPERATIONS = ("NotEqual", "Any", "ConvertToTensor", "LogicalAnd", "LogicalOr", "ExpandDims", "Cast")
+"""Operations that Keras writes for the masks that travel beside values, and hands on as `mask` to the layers' calls."""
 
 _layers = sequence(Reader(lambda value, pointer: value, {}), 1, MAXIMUM_LAYERS + MAXIMUM_INPUTS)
 
@@ -76,6 +78,8 @@ class _Reader:
         self.inputs: list[DraftInput] = []
         self.layers: list[DraftLayer] = []
         self.calls: list[DraftCall] = []
+        self.masks: set[str] = set()
+        """Names of operations that only make masks."""
 
     def read(self, config: Mapping[str, Any]) -> Draft:
         """The whole draft."""
@@ -115,6 +119,8 @@ class _Reader:
         refuse_unknown(entry, LAYER_FIELDS, at, self.faults)
         if entry.get("class_name") in MODELS:
             self._model(entry, config, at)
+        elif entry.get("class_name") in MASK_OPERATIONS and "ops" in str(entry.get("module")).split("."):
+            self.masks.add(str(entry.get("name")))  # masks follow from the layers that make them
         elif refuse_custom(entry, at, self.faults):
             pass
         elif entry.get("class_name") == "InputLayer":
@@ -217,6 +223,8 @@ class _Reader:
         for name, value in kwargs.items():
             if name == "training" and (value is None or isinstance(value, bool)):
                 continue
+            if name.endswith("mask") and self._is_implied(value):
+                continue
             if any(_is_tensor(leaf) for leaf in _leaves(value)):
                 keywords[name] = tuple(self._tensors(value, pointer_to(kwargs_at, name)))
             elif any(leaf is not None for leaf in _leaves(value)):
@@ -224,6 +232,12 @@ class _Reader:
         if not inputs and not keywords:
             self.faults.missing(args_at, "the tensors that the layer reads")
         self.calls.append(DraftCall(layer, tuple(inputs), args_at, at, keywords, arguments, kwargs_at))
+
+    def _is_implied(self, value: Any) -> bool:
+        """Is this a mask that Keras computed of masks beside values?"""
+        histories = [leaf["config"].get("keras_history") for leaf in _leaves(value)
+                     if _is_tensor(leaf) and isinstance(leaf.get("config"), Mapping)]
+        return bool(histories) and all(_is_history(history) and history[0] in self.masks for history in histories)
 
     def _named(self, value: Mapping[str, Any], at: str) -> dict[str, tuple[Reference, ...]]:
         """Tensors in an object by their keys: what a nested model with inputs by name is given."""

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from engine import registry
+from engine.absent import why_absent
 from engine.definition.draft import DraftLayer, Faults
 from engine.errors import nearest, show
-
-NEVER = {
-    "Lambda": "it would run code, and definitions are data",
-    "TorchModuleWrapper": "it would run code, and definitions are data",
-    "FlaxLayer": "it would run code, and definitions are data",
-    "JaxLayer": "it would run code, and definitions are data",
-    "TFSMLayer": "it would run code, and definitions are data",
-}
-"""Layers of Keras that can never be read, with the reason."""
 
 ELSEWHERE = {"transform": "data.preprocessing", "augmentation": "data.augmentation", "activation": "an activation"}
 """Kinds of entries that Keras has among its layers, and where a job takes them."""
@@ -26,9 +18,8 @@ def refuse_unknown_layer(layer: DraftLayer, faults: Faults) -> None:
     if not isinstance(written, str):
         faults.add(layer.type_pointer, f"one of {', '.join(known)}", show(written))
         return
-    if written in NEVER:
-        hint = f" ({NEVER[written]})"
-    else:
+    hint = why_absent("layer", written)
+    if not hint:
         places = [f"; a job takes it as {kind} in {place}" if kind != "activation" else
                   f"; it is an activation: {{\"type\": \"Activation\", \"activation\": {show(written)}}}"
                   for kind, place in ELSEWHERE.items() if registry.lookup(kind, written) is not None]

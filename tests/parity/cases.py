@@ -623,3 +623,25 @@ def training_weights(name: str) -> np.ndarray:
     case = (TRAININGS | LONG)[name]
     shape = (case["steps"], case["batch"])
     return draw(f"{name}/weights", shape, 0, 2) if case["weighted"] else np.ones(shape, np.float32)
+
+
+# Whole models, as Keras writes them: answers, and losses of the first steps of SGD ------------------------------------
+
+MODELS: dict[str, Case] = {
+    "nested": {"inputs": {"a": (8,), "b": (8,)}, "target": None},
+    "siamese": {"inputs": {"a": (6,)}, "target": (2,)},
+    "masked": {"inputs": {"a": (5, 3)}, "target": (5, 2)},
+    "embedded": {"inputs": {"t": (5,)}, "target": (2,)},
+}
+MODEL_STEPS, MODEL_BATCH, MODEL_RATE = 15, 8, 0.05
+
+
+def model_data(name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Inputs by name and targets, (steps, batch, …); some steps of sequences are masked, tokens are codes."""
+    case, lead = MODELS[name], (MODEL_STEPS, MODEL_BATCH)
+    inputs = {key: draw(f"{name}/{key}", (*lead, *shape)) for key, shape in case["inputs"].items()}
+    if name == "masked":
+        inputs["a"][draw(f"{name}/mask", (*lead, 5), 0, 1) < 0.4] = 0.25
+    if name == "embedded":
+        inputs["t"] = draw_integers(f"{name}/tokens", (*lead, 5), 10).astype(np.float32)
+    return inputs, draw(f"{name}/target", (*lead, *(case["target"] or (1,))))

@@ -23,6 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 FIGURES = Path(__file__).parent / "figures"
+DOCUMENTS = Path(__file__).parent.parent / "engine" / "definition" / "keras"
+"""What Keras's `to_json()` gave for models."""
 SIGNIFICANT = 8
 LARGEST = 100
 """Elements of a variable that is still written down after training."""
@@ -218,6 +220,38 @@ def long(name: str, case: dict[str, Any]) -> dict[str, Any]:
     return {"losses": figure(exact), "noise": figure(np.maximum.accumulate(np.max(apart, 0)))}
 
 
+def paths(model: Any, prefix: str = "") -> dict[str, Any]:
+    """Variables by the names that the engine gives them: layers of nested models have its name before theirs."""
+    found: dict[str, Any] = {}
+    for built in model.layers:
+        if isinstance(built, keras.Model):
+            found |= paths(built, f"{prefix}{built.name}/")
+        else:
+            found |= {f"{prefix}{built.name}/{name_of(variable)}": variable for variable in built.variables
+                      if "seed" not in variable.path}
+    return found
+
+
+def model(name: str, case: dict[str, Any]) -> dict[str, Any]:
+    read = keras.models.model_from_json((DOCUMENTS / f"{name}.json").read_text(encoding="utf-8"))
+    for path, variable in paths(read).items():
+        variable.assign(cases.draw_variable(f"{name}/{path}", name_of(variable), tuple(variable.shape)))
+    inputs, targets = cases.model_data(name)
+    answers = read({key: value[0] for key, value in inputs.items()} if len(inputs) > 1 else
+                   next(iter(inputs.values()))[0])
+    answers = answers if isinstance(answers, dict) else {read.output_names[0]: answers}
+    answer: dict[str, Any] = {"outputs": {key: figure(value) for key, value in answers.items()}}
+    if case["target"] is not None:
+        read.compile(keras.optimizers.SGD(cases.MODEL_RATE), "mse")
+        (fed,) = inputs.values()
+        losses = []
+        for x, y in zip(fed, targets, strict=True):
+            read.reset_metrics()
+            losses.append(float(read.train_on_batch(x, y)))
+        answer["losses"] = figure(losses)
+    return answer
+
+
 PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str, Any]]] = {
     "layers": (layer, cases.LAYERS),
     "activations": (activation, cases.ACTIVATIONS),
@@ -229,6 +263,7 @@ PARTS: dict[str, tuple[Callable[[str, dict[str, Any]], dict[str, Any]], dict[str
     "constraints": (constraint, cases.CONSTRAINTS),
     "regularizers": (regularizer, cases.REGULARIZERS),
     "training": (training, cases.TRAININGS),
+    "models": (model, cases.MODELS),
     "long": (long, cases.LONG),
 }
 

@@ -186,6 +186,8 @@ BAD = [
     ("/training/optimizer", {"type": "SGD", "nesterov": True}, "/training/optimizer/momentum", "nesterov"),
     ("/training/optimizer", "adams", "/training/optimizer", "did you mean 'Adam'"),
     ("/training/loss", "mse", "/training/loss", "10 classes"),
+    ("/training/loss", "CTC", "/training/loss", "alignments"),
+    ("/training/optimizer", "LossScaleOptimizer", "/training/optimizer", "the optimizer inside"),
     ("/training/loss", None, "/training/loss", "a loss"),
     ("/training/loss", {"main": "mse"}, "/training/loss/main", "the name of an output"),
     ("/training/loss/reduction", "none", "/training/loss/reduction", "sum_over_batch_size, mean, sum"),

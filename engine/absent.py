@@ -1,0 +1,24 @@
+"""What Keras has and a definition cannot have here: named, so that whoever asks for it is told why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_CODE = "it would run code, and definitions are data"
+
+ABSENT: Mapping[str, Mapping[str, str]] = {
+    "layer": dict.fromkeys(("Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"), _CODE),
+    "loss": {"CTC": "alignments of sequences are not supported",
+             "Circle": "it compares the examples of a batch with each other"},
+    "metric": {"MeanMetricWrapper": _CODE,
+               "Mean": "give the metric of an output", "Sum": "give the metric of an output"},
+    "optimizer": {"LossScaleOptimizer": "float32 needs no scaling of the loss: give the optimizer inside of it",
+                  "MultiOptimizer": "one optimizer updates all weights"},
+}
+"""Kind of entry -> name -> reason."""
+
+
+def why_absent(kind: str, name: str) -> str:
+    """` (the reason)` for what is known not to be here, or nothing."""
+    reason = ABSENT.get(kind, {}).get(name)
+    return f" ({reason})" if reason else ""
