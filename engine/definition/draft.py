@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.definition.limits import MAXIMUM_RANK
-from engine.errors import Fault
+from engine.errors import Fault, pointer_to, show
 from engine.options import MAXIMUM_FAULTS, Mismatch, Reader, integer, sequence, several, text
 
 shape = sequence(integer(minimum=1), maximum=MAXIMUM_RANK)
@@ -93,7 +93,8 @@ class DraftCall:
 class Draft:
     """No inputs: those of the job's data. Outputs by name; None: the last call's, under its name.
 
-    `keys` are the names under which a call gives the inputs, where they are not the inputs' own.
+    `keys` are the names under which a call gives the inputs, where they are not the inputs' own; `compiled` is what
+    the model says of its training.
     """
 
     name: str
@@ -106,6 +107,25 @@ class Draft:
     inputs_pointer: str
     outputs_pointer: str
     keys: tuple[str, ...] | None = None
+    compiled: Mapping[str, Any] | None = None
+
+
+COMPILED = ("optimizer", "loss", "loss_weights", "metrics")
+"""What a model's `compile_config` may say in the place of a job's `training`."""
+
+
+def read_compiled(document: Mapping[str, Any], pointer: str, faults: Faults) -> Mapping[str, Any] | None:
+    """A model's `compile_config`, as far as a training has a use for it; it is read where a job needs it."""
+    given, at = document.get("compile_config"), pointer_to(pointer, "compile_config")
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        faults.add(at, "an object of what the model was compiled with", show(given))
+        return None
+    if given.get("weighted_metrics"):
+        faults.add(pointer_to(at, "weighted_metrics"), "null (metrics are not weighted)",
+                   show(given["weighted_metrics"]))
+    return {key: given[key] for key in COMPILED if given.get(key) is not None} or None
 
 
 class Faults:

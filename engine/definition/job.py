@@ -10,7 +10,7 @@ from typing import Any
 from engine.data import columns
 from engine.data.columns import DataPlan
 from engine.data.splits import part_of
-from engine.definition.draft import Draft, DraftInput, Faults
+from engine.definition.draft import COMPILED, Draft, DraftInput, Faults
 from engine.definition.draft import name as readable_name
 from engine.definition.freeze import freeze
 from engine.definition.model import Model, draft_model, finish_model
@@ -25,8 +25,6 @@ from engine.options import Mismatch, Reader, parse, read_fields, write
 from engine.schedules import Schedule
 
 FIELDS = ("model", "data", "training", "checkpoints", "resources")
-COMPILED = ("optimizer", "loss", "loss_weights", "metrics")
-"""What a Keras model's `compile_config` may say in the place of `training`."""
 
 
 @dataclass(frozen=True)

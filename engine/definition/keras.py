@@ -46,7 +46,8 @@ def read_keras(document: Mapping[str, Any], pointer: str, faults: Faults, depth:
         raise Mismatch(at, "an object", config)
     if depth > MAXIMUM_DEPTH:
         raise Mismatch(pointer, f"at most {MAXIMUM_DEPTH} models inside each other", "more")
-    return _Reader(faults, at, functional=kind != "Sequential", depth=depth).read(config)
+    read = _Reader(faults, at, functional=kind != "Sequential", depth=depth).read(config)
+    return replace(read, compiled=None if depth else draft.read_compiled(document, pointer, faults))
 
 
 def refuse_custom(document: Mapping[str, Any], pointer: str, faults: Faults) -> bool:

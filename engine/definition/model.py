@@ -30,6 +30,8 @@ class Model:
     layers: tuple[LayerNode, ...]
     outputs: Mapping[str, str]
     types: Mapping[str, Type] = field(compare=False, repr=False)
+    compiled: Mapping[str, Any] | None = None
+    """Optimizer, loss and metrics that a job takes where it says nothing of its own, as they were written."""
 
     def to_json(self) -> dict[str, Any]:
         """The native form with all defaults filled in."""
@@ -38,6 +40,7 @@ class Model:
             "inputs": {name: {"shape": list(shape), "dtype": "float32"} for name, shape in self.inputs.items()},
             "layers": [_write_layer(node) for node in self.layers],
             "outputs": dict(self.outputs),
+            **({"compile_config": dict(self.compiled)} if self.compiled else {}),
         }
 
     def output_shape(self, output: str) -> tuple[int, ...]:
@@ -86,4 +89,4 @@ def draft_model(document: Any, pointer: str, faults: Faults, depth: int = 0) -> 
 def finish_model(draft: Draft, shapes: Mapping[str, tuple[int, ...]], faults: Faults) -> tuple[Model, Assembled]:
     """The model of a draft with these input shapes. Raises Mismatch with all faults, those already noted included."""
     parts = assemble(draft, shapes, faults)
-    return Model(draft.name, parts.inputs, parts.layers, parts.outputs, parts.types), parts
+    return Model(draft.name, parts.inputs, parts.layers, parts.outputs, parts.types, draft.compiled), parts

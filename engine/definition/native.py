@@ -17,7 +17,7 @@ from engine.definition.limits import MAXIMUM_DEPTH, MAXIMUM_INPUTS, MAXIMUM_LAYE
 from engine.errors import nearest, pointer_to, show
 from engine.options import Mismatch, Reader, boolean, only, sequence, text
 
-FIELDS = ("name", "inputs", "layers", "outputs")
+FIELDS = ("name", "inputs", "layers", "outputs", "compile_config")
 INPUT_FIELDS = ("shape", "dtype")
 CALL_FIELDS = ("name", "inputs", "arguments")
 LAYER_FIELDS = ("type", "trainable", "dtype", *CALL_FIELDS)
@@ -48,7 +48,8 @@ def read_native(document: Mapping[str, Any], pointer: str, faults: Faults, depth
     outputs = _outputs(document.get("outputs"), pointer_to(pointer, "outputs"), faults)
     name = faults.read(draft.name, document.get("name", "model"), pointer_to(pointer, "name"), "model")
     return Draft(name, inputs, tuple(reader.layers), tuple(reader.calls), outputs, pointer, layers_pointer,
-                 pointer_to(pointer, "inputs"), pointer_to(pointer, "outputs"))
+                 pointer_to(pointer, "inputs"), pointer_to(pointer, "outputs"),
+                 compiled=draft.read_compiled(document, pointer, faults))
 
 
 def refuse_unknown(document: Mapping[str, Any], known: tuple[str, ...], pointer: str, faults: Faults) -> None:

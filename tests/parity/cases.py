@@ -589,7 +589,7 @@ PERCEPTRON: list[Case] = [
     {"type": "Dense", "units": 10},
 ]
 LONG: dict[str, Case] = {
-    f"long_{name}_{optimizer['type'].lower()}": training(layers, shape, 10, optimizer, steps=200, batch=16)
+    f"long_{name}_{str(optimizer['type']).lower()}": training(layers, shape, 10, optimizer, steps=200, batch=16)
     for name, layers, shape, rate in (("perceptron", PERCEPTRON, (30,), 0.05), ("cnn", CNN, (14, 14, 3), 0.005),
                                       ("residual", RESIDUAL, (8, 8, 3), 0.02))
     # Keras rounds betas to float32 even in float64: 0.999 makes the first steps' rates wrong by 6e-6, these are exact.

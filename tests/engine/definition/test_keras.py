@@ -79,6 +79,17 @@ def test_what_it_was_compiled_with_is_the_default_of_training():
     assert type(given.training.optimizer).__name__ == "SGD"
 
 
+def test_what_it_was_compiled_with_is_kept_when_the_model_is():
+    stored = parse_model(keras("sequential")).to_json()
+    assert parse_model(stored).to_json() == stored and "jit_compile" not in stored["compile_config"]
+    job = changed(changed({**JOB, "model": stored}, "/training", {"epochs": 2}), "/checkpoints/monitor", "val_auc")
+    spec = parse_job(job, IMAGES)
+    assert type(spec.training.optimizer).__name__ == "Adam"
+    assert "weighted_metrics" in next(iter(faults(changed(
+        keras("sequential"), "/compile_config/weighted_metrics", ["auc"]))))
+    assert "/model/compile_config" in faults(changed(keras("sequential"), "/compile_config", 3))
+
+
 def test_faults_of_what_it_was_compiled_with_are_found_there():
     job = changed({**JOB, "model": keras("sequential")}, "/training", {})
     job = changed(job, "/model/compile_config/optimizer/config/loss_scale_factor", 2.0)
