@@ -86,6 +86,7 @@ class _Lives:
         self.first: dict[Value, int] = {}
         self.reads: dict[Value, list[tuple[int, Value]]] = {}
         self.owners: dict[Value, Value] = {}
+        self.made: dict[Value, int] = {}
         self.written: dict[Value, int] = {}
         for place, node in enumerate(graph.nodes):
             for value in node.inputs:
@@ -94,7 +95,7 @@ class _Lives:
             for output, value in enumerate(node.outputs):
                 source = node.op.views.get(output)
                 owner = value if source is None else self.owners.get(node.inputs[source], value)
-                self.owners[value] = owner
+                self.owners[value], self.made[value] = owner, place
                 if owner is value:
                     self.first[value], self.reads[value] = place, []
             for value in node.op.written(node):
@@ -122,7 +123,8 @@ class _Lives:
 
     def again(self, owner: Value) -> _Again | None:
         """How `owner` would be computed again behind the fullest moment; None if it cannot be, or gains nothing."""
-        late = [(place, value) for place, value in self.reads[owner] if place > self.peak]
+        # A view that is made behind the fullest moment follows what it looks at by itself.
+        late = [(place, value) for place, value in self.reads[owner] if place > self.peak >= self.made[value]]
         found = _Again(late[0][0], gain_bytes=self.bytes(owner))
         extended: set[Value] = set()
         for value in dict.fromkeys(value for _, value in late):
