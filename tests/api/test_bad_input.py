@@ -166,7 +166,7 @@ CASES = [
     training("an unknown option", "/optimizer/learning_rte", optimizer={"type": "Adam", "learning_rte": 0.1}),
     training("a negative learning rate", "/optimizer/learning_rate", optimizer={"type": "Adam", "learning_rate": -1}),
     training("an unknown loss", "/loss/type", loss={"type": "os.system"}),
-    training("an unknown metric", "/metrics/0/type", metrics=["acuracy"]),
+    training("an unknown metric", "/metrics/0", metrics=["acuracy"]),
     training("callbacks that are an object", "/callbacks", callbacks={"type": "EarlyStopping"}),
     training("a seed of text", "/seed", seed="x"),
     # Definitions
