@@ -118,4 +118,7 @@ def open_(folder: Path) -> int:
 if __name__ == "__main__":
     command, target = sys.argv[1], Path(sys.argv[2])
     target.mkdir(parents=True, exist_ok=True)
-    sys.exit(write(target) if command == "write" else open_(target))
+    if command == "write":
+        write(target)
+    else:
+        sys.exit(open_(target))
