@@ -134,7 +134,9 @@ class _Reader:
         if set(members) != {str(place) for place in range(len(members))}:
             raise WeightsError(f"group {show(at)}: expected the arrays 0 to {len(members) - 1}, received "
                                f"{show(', '.join(sorted(members)), 200)}")
-        return [self._array(members[str(place)], f"{at}/{place}") for place in range(len(members))]
+        arrays = [self._array(members[str(place)], f"{at}/{place}") for place in range(len(members))]
+        # Keras counts in whole numbers what a Normalization was adapted to; all variables are float32 here.
+        return [array.astype(np.float32) if array.dtype.kind in "iu" else array for array in arrays]
 
     def _array(self, data: Any, at: str) -> Tensor:
         """An array that stands in the file as it is: no larger than what is left of the file's bytes."""

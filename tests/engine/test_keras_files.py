@@ -57,6 +57,17 @@ def test_what_goes_in_comes_out_with_equal_bytes(tmp_path, format, document):
     assert path.read_bytes() == written(tmp_path / "again", format, document).read_bytes()
 
 
+def test_counts_in_whole_numbers_are_read_as_float32(tmp_path):
+    """As Keras writes what a Normalization layer was adapted to."""
+    path = written(tmp_path, "h5", {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Normalization"}]})
+    with h5py.File(path, "a") as file:
+        variables = file["layers/normalization/vars"]
+        del variables["2"]
+        variables["2"] = np.int64(70)
+    (count,) = [array for array in formats.read(path).tensors.values() if array.shape == ()]
+    assert count.dtype == np.float32 and count == 70
+
+
 def test_groups_follow_the_class_and_the_distance_from_the_output(tmp_path):
     """Of layers of one class Keras counts the one that is farthest from the outputs first."""
     with h5py.File(written(tmp_path, "h5", BRANCHES)) as file:
