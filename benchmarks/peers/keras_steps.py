@@ -41,12 +41,23 @@ def build(problem: Problem) -> keras.Model:
     return model
 
 
+class Embedding(keras.layers.Embedding):
+    """With a gradient that is an array: where a row is used twice, Keras's Adam takes the squares of a gradient in slices
+    one by one, which is another training than everybody else's.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Rows of a product, since a product's gradient is an array."""
+        return keras.ops.take(self._embeddings * 1.0, inputs, axis=0)
+
+
 def _made(layer: Layer) -> keras.Layer:
     """A layer with all that it wraps."""
     options = {key: value for key, value in layer.items() if key not in ("type", "inputs")}
     if "layer" in options:
         options["layer"] = _made(options["layer"])
-    return getattr(keras.layers, layer["type"])(**options)
+    made = Embedding if layer["type"] == "Embedding" else getattr(keras.layers, layer["type"])
+    return made(**options)
 
 
 class EveryLoss(keras.callbacks.Callback):
