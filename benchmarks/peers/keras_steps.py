@@ -42,8 +42,8 @@ def build(problem: Problem) -> keras.Model:
 
 
 class Embedding(keras.layers.Embedding):
-    """With a gradient that is an array: where a row is used twice, Keras's Adam takes the squares of a gradient in slices
-    one by one, which is another training than everybody else's.
+    """With a gradient that is an array: where a row is used twice, Keras's Adam squares a gradient's slices one by one,
+    which is another training than everybody else's.
     """
 
     def call(self, inputs: Any) -> Any:
