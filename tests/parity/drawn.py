@@ -165,10 +165,7 @@ def border(rank: int, option: str) -> Family:
 def up_sampling(rank: int) -> Family:
     def draw(d: Draw) -> Configuration:
         size: Any = d.integer(1, 4) if rank == 1 else d.sizes(rank, 1, 4 if rank < 3 else 3)
-        # Cubic and Lanczos weights come from tables of 1024 steps in TensorFlow: exact for halves and quarters.
         more = {} if rank != 2 else {"interpolation": d.choice(("nearest", "bilinear", "bilinear", "bicubic"))}
-        if more.get("interpolation") == "bicubic":
-            size = [d.choice((1, 2, 4)), d.choice((1, 2, 4))]
         return Configuration({"size": size, **more}, [(d.integer(1, 3), *d.sizes(rank, 2, 5), d.integer(1, 3))])
 
     return draw
@@ -303,6 +300,51 @@ def activation(d: Draw) -> Configuration:
                          [(d.integer(1, 4), *d.sizes(d.integer(1, 3), 1, 6))])
 
 
+def resizing(d: Draw) -> Configuration:
+    kept = d.choice(({}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True, "fill_value": d.number(-1, 1)}))
+    method = d.choice(("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area"))
+    options = {"height": d.integer(1, 12), "width": d.integer(1, 12), "interpolation": method, **kept,
+               **d.maybe(antialias=True)}
+    return Configuration(options, [(d.integer(1, 3), *d.sizes(2, 2, 11), d.integer(1, 4))])
+
+
+def center_crop(d: Draw) -> Configuration:
+    return Configuration({"height": d.integer(1, 6), "width": d.integer(1, 6)},
+                         [(d.integer(1, 3), *d.sizes(2, 3, 9), d.integer(1, 4))])
+
+
+def encoding(d: Draw, mode: str) -> list[tuple[int, ...]]:
+    """A shape that the mode takes."""
+    batch = d.integer(1, 4)
+    if mode in ("one_hot", "int"):
+        return [(batch, *d.sizes(d.integer(0, 2), 1, 4), d.choice((1, 3)))]
+    return [(batch, d.integer(1, 7))]
+
+
+def category_encoding(d: Draw) -> Configuration:
+    mode, tokens = d.choice(("one_hot", "multi_hot", "count")), d.integer(1, 9)
+    return Configuration({"num_tokens": tokens, "output_mode": mode}, encoding(d, mode), tokens)
+
+
+def discretization(d: Draw) -> Configuration:
+    mode = d.choice(("int", "one_hot", "multi_hot", "count"))
+    bounds = sorted(d.number(-1, 1) for _ in range(d.integer(1, 6)))
+    return Configuration({"bin_boundaries": bounds, "output_mode": mode}, encoding(d, mode))
+
+
+def integer_lookup(d: Draw) -> Configuration:
+    mode = d.choice(("int", "one_hot", "multi_hot", "count", "tf_idf"))
+    words = list(dict.fromkeys(d.sizes(d.integer(1, 6), 1, 12)))
+    options: dict[str, Any] = {"vocabulary": words, "output_mode": mode, **d.maybe(mask_token=0)}
+    if mode == "tf_idf":
+        options["idf_weights"] = [d.number(0, 2) for _ in words]
+    elif mode == "int" and d.integer(0, 2) == 0:
+        options |= {"invert": True, "oov_token": 99}
+    if d.integer(0, 1):
+        options |= {"max_tokens": len(words) + 2 + d.integer(0, 2), "pad_to_max_tokens": bool(d.integer(0, 1))}
+    return Configuration(options, encoding(d, mode), 14)
+
+
 RATE: dict[str, Callable[[Draw], Any]] = {"rate": lambda d: d.number(0, 0.9)}
 CAUSAL = ("valid", "same", "causal")
 
@@ -317,6 +359,8 @@ LAYERS: dict[str, Family] = {
     **{f"ZeroPadding{rank}D": border(rank, "padding") for rank in (1, 2, 3)},
     **{f"Cropping{rank}D": border(rank, "cropping") for rank in (1, 2, 3)},
     **{f"UpSampling{rank}D": up_sampling(rank) for rank in (1, 2, 3)},
+    "Resizing": resizing, "CenterCrop": center_crop, "CategoryEncoding": category_encoding,
+    "Discretization": discretization, "IntegerLookup": integer_lookup,
     "Dense": dense, "EinsumDense": einsum_dense, "Embedding": embedding,
     "Masking": anything(2, 4, mask_value=lambda d: d.number(-1, 1)),
     "LayerNormalization": along(1, epsilon=lambda d: d.number(0.001, 0.1), center=lambda d: False,

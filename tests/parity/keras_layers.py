@@ -2,8 +2,8 @@
 
     python tests/parity/keras_layers.py ARRAYS [LAYER …]
 
-writes every output and gradient into ARRAYS (npz) for `compare.py`, and, when all layers were run, what the tests
-check into figures/drawn.json: of each array its length and its product with a drawn one.
+writes every output and gradient into ARRAYS (npz) for `compare.py`, and what the tests check into figures/drawn.json:
+of each array its length and its product with a drawn one. Figures of layers that were not run stay.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def answer(layer: str, name: str, configuration: Any) -> tuple[dict[str, Any], d
     else:
         inputs = [cases.draw_integers(f"{name}/input{place}", shape, configuration.integers).astype(np.float32)
                   for place, shape in enumerate(configuration.shapes)]
-    tensors = [tf.convert_to_tensor(array) for array in inputs]
+    # Layers that look numbers up take no floats.
+    whole = layer in ("CategoryEncoding", "IntegerLookup")
+    tensors = [tf.convert_to_tensor(array.astype(np.int32) if whole else array) for array in inputs]
     arguments = tensors[0] if len(tensors) == 1 else tensors
     built(arguments)
     for variable in built.variables:
@@ -48,23 +50,24 @@ def answer(layer: str, name: str, configuration: Any) -> tuple[dict[str, Any], d
     if layer == "Normalization":
         built.finalize_state()
     with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        output = built(arguments)
+        tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
+        output = tf.cast(built(arguments), tf.float32)
         u = cases.draw(f"{name}/u", tuple(output.shape))
         loss = tf.reduce_sum(output * u)
     trainable = built.trainable_variables
     arrays = {"output": np.asarray(output)}
     try:
-        found = tape.gradient(loss, [*tensors, *(variable.value for variable in trainable)],
+        sources = tensors if configuration.integers is None else []
+        found = tape.gradient(loss, [*sources, *(variable.value for variable in trainable)],
                               unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    except tf.errors.OpError as error:
-        # TensorFlow has no gradients of dilated kernels on a CPU.
-        assert "dilation" in str(error), error
+    except (tf.errors.OpError, LookupError) as error:
+        # TensorFlow has no gradients of dilated kernels on a CPU, and none of resizing by areas.
+        assert "dilation" in str(error) or "ResizeArea" in str(error), error
         return built.get_config(), arrays
     if configuration.integers is None:
-        arrays |= {f"d_input{place}": np.asarray(grad) for place, grad in enumerate(found[:len(tensors)])}
+        arrays |= {f"d_input{place}": np.asarray(grad) for place, grad in enumerate(found[:len(sources)])}
     arrays |= {f"d_{variable.path.rpartition('/')[2]}": np.asarray(tf.convert_to_tensor(grad))
-               for variable, grad in zip(trainable, found[len(tensors):], strict=True)}
+               for variable, grad in zip(trainable, found[len(sources):], strict=True)}
     return built.get_config(), arrays
 
 
@@ -73,7 +76,8 @@ def main(target: str, layers: list[str]) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(2)
     arrays: dict[str, np.ndarray] = {}
     configs: dict[str, Any] = {}
-    lines = []
+    lines = {layer: _line(layer, kept["config"], kept["figures"])
+             for layer, kept in (json.loads(FIGURES.read_text(encoding="utf-8"))["cases"] if layers else {}).items()}
     for layer in layers or drawn.LAYERS:
         figures = []
         for number, configuration in enumerate(drawn.configurations(layer)):
@@ -86,14 +90,17 @@ def main(target: str, layers: list[str]) -> None:
             figures.append({key: [float(f"{float(np.linalg.norm(array)):.7g}"), float(
                 f"{float((array * cases.draw(f'{name}/{key}/v', array.shape)).sum(dtype=np.float64)):.7g}")]
                 for key, array in found.items()})
-        lines.append(f'{json.dumps(layer)}: {{"config": {json.dumps(configs[f"{layer}/0"], separators=(",", ":"))},\n'
-                     f' "figures": {json.dumps(figures, separators=(",", ":"))}}}')
+        lines[layer] = _line(layer, configs[f"{layer}/0"], figures)
         print(layer, flush=True)
     np.savez_compressed(target, configs=np.array(json.dumps(configs)), **arrays)  # type: ignore[arg-type]
-    if not layers:
-        peer = {"keras": keras.__version__, "tensorflow": tf.__version__}
-        FIGURES.write_text(f'{{"peer": {json.dumps(peer)},\n"cases": {{\n' + ",\n".join(lines) + "\n}}\n",
-                           encoding="utf-8")
+    peer = {"keras": keras.__version__, "tensorflow": tf.__version__}
+    known = [lines[layer] for layer in drawn.LAYERS if layer in lines]
+    FIGURES.write_text(f'{{"peer": {json.dumps(peer)},\n"cases": {{\n' + ",\n".join(known) + "\n}}\n", encoding="utf-8")
+
+
+def _line(layer: str, config: dict[str, Any], figures: Any) -> str:
+    return (f'{json.dumps(layer)}: {{"config": {json.dumps(config, separators=(",", ":"))},\n'
+            f' "figures": {json.dumps(figures, separators=(",", ":"))}}}')
 
 
 if __name__ == "__main__":
