@@ -147,7 +147,7 @@ class IntegerLookup(Layer):
     unknown, then the vocabulary. Without a place for the unknown it is -1, where Keras fails.
 
     The vocabulary is given; one learnt from data is a step of data.preprocessing.
-    Input shape: any; for `multi_hot`, `count` and `tf_idf` (batch, length).
+    Input shape: any; for `multi_hot` and `count` (batch, length).
     Output shape: the input's for `int`, else as that of CategoryEncoding with a token for each place.
     """
 
@@ -158,10 +158,10 @@ class IntegerLookup(Layer):
     mask_token: int | None = option(optional(token), default=None)
     oov_token: int = option(token, default=-1, doc="what `invert` gives for a place that no integer has")
     vocabulary_dtype: str = option(only("int64", "Keras has no other"), default="int64")
-    idf_weights: tuple[float, ...] | None = option(optional(sequence(number(), 1, 10_000)), default=None,
-                                                   doc="for `tf_idf`: one for each integer of the vocabulary")
+    idf_weights: None = option(only(None, "tf_idf is a mode of the step of data.preprocessing"), default=None)
     invert: bool = option(boolean, default=False, doc="integers from their places")
-    output_mode: str = option(choice("int", *ENCODINGS, "tf_idf"), default="int")
+    output_mode: str = option(choice("int", *ENCODINGS), default="int",
+                             doc="tf_idf is a mode of the step of data.preprocessing")
     sparse: bool = option(dense, default=False)
     pad_to_max_tokens: bool = option(boolean, default=False)
     vocabulary_size: int | None = option(optional(integer(minimum=1)), default=None,
@@ -174,9 +174,7 @@ class IntegerLookup(Layer):
                LayerSample({"vocabulary": [3, 1, 7], "mask_token": 0, "num_oov_indices": 0, "oov_token": -5,
                             "invert": True}, ((2, 2),), (2, 2), integers=6),
                LayerSample({"vocabulary": [2, 5], "output_mode": "multi_hot", "max_tokens": 5, "mask_token": 0,
-                            "pad_to_max_tokens": True}, ((6,),), (5,), integers=7),
-               LayerSample({"vocabulary": [2, 5], "output_mode": "tf_idf", "idf_weights": [0.5, 1.5]}, ((6,),), (3,),
-                           integers=7))
+                            "pad_to_max_tokens": True}, ((6,),), (5,), integers=7))
 
     def check(self, pointer: str) -> None:
         """Options that need each other."""
@@ -191,10 +189,6 @@ class IntegerLookup(Layer):
         if any(given is not None and given in self._own for given in reserved):
             raise Mismatch(f"{pointer}/vocabulary", "mask and unknown token at its beginning, or not at all",
                            list(self.vocabulary))
-        weights = None if self.idf_weights is None else len(self.idf_weights)
-        if weights != (len(self.vocabulary) if self.output_mode == "tf_idf" else None):
-            raise Mismatch(f"{pointer}/idf_weights", "a number for each integer of the vocabulary, and only for tf_idf",
-                           weights if weights is None else f"{weights} numbers")
 
     @property
     def _start(self) -> int:
@@ -227,10 +221,4 @@ class IntegerLookup(Layer):
             places[self.mask_token] = 0 if self.output_mode == "int" else -1
         ids = mapped(net, x, list(places), list(places.values()), self._first_unknown if self.num_oov_indices else -1)
         depth = self.max_tokens if self.pad_to_max_tokens and self.max_tokens else self._size
-        if self.output_mode != "tf_idf":
-            return encoded(net, ids, depth, self.output_mode)
-        given = self.idf_weights or ()
-        weights = np.zeros(depth)
-        weights[:self._size] = np.mean(given)
-        weights[self._size - len(given):self._size] = given
-        return net.b.op("multiply", encoded(net, ids, depth, "count"), net.b.constant(weights))
+        return encoded(net, ids, depth, self.output_mode)

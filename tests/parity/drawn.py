@@ -333,12 +333,10 @@ def discretization(d: Draw) -> Configuration:
 
 
 def integer_lookup(d: Draw) -> Configuration:
-    mode = d.choice(("int", "one_hot", "multi_hot", "count", "tf_idf"))
+    mode = d.choice(("int", "one_hot", "multi_hot", "count"))
     words = list(dict.fromkeys(d.sizes(d.integer(1, 6), 1, 12)))
     options: dict[str, Any] = {"vocabulary": words, "output_mode": mode, **d.maybe(mask_token=0)}
-    if mode == "tf_idf":
-        options["idf_weights"] = [d.number(0, 2) for _ in words]
-    elif mode == "int" and d.integer(0, 2) == 0:
+    if mode == "int" and d.integer(0, 2) == 0:
         options |= {"invert": True, "oov_token": 99}
     if d.integer(0, 1):
         options |= {"max_tokens": len(words) + 2 + d.integer(0, 2), "pad_to_max_tokens": bool(d.integer(0, 1))}

@@ -20,21 +20,21 @@ LARGEST = 2e6
 """Parameters of a template that is still written: files of larger ones say nothing more."""
 
 
-def documents() -> dict[str, dict[str, Any]]:
-    """Definitions by name."""
+def documents() -> dict[str, tuple[dict[str, Any], int | None]]:
+    """Definitions by name, with the number below which their inputs are whole."""
     from engine import registry
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, tuple[dict[str, Any], int | None]] = {}
     for name, cls in registry.entries("layer").items():
         for place, sample in enumerate(cls.samples):  # type: ignore[attr-defined]
             inputs = {f"x{index}": {"shape": list(shape)} for index, shape in enumerate(sample.inputs)}
-            found[f"{name}-{place}"] = {"inputs": inputs, "layers": [
-                {"type": name, "inputs": list(inputs), **sample.options}]}
+            found[f"{name}-{place}"] = ({"inputs": inputs, "layers": [
+                {"type": name, "inputs": list(inputs), **sample.options}]}, sample.integers)
     required = {"classes": 5, "features": 30, "vocabulary": 50}
     for name, cls in registry.entries("template").items():
         options = {option: value for option, value in required.items() if option in cls.__dataclass_fields__}  # type: ignore[attr-defined]
         inputs = {source: {"shape": list(shape)} for source, shape in cls.sample}  # type: ignore[attr-defined]
-        found[name] = {"template": name, "inputs": inputs, **options}
+        found[name] = ({"template": name, "inputs": inputs, **options}, None)
     return found
 
 
@@ -50,7 +50,7 @@ def write(folder: Path) -> None:
     from engine.variables import initial_weights
 
     workers, skipped = Workers(1), {}
-    for name, document in documents().items():
+    for name, (document, below) in documents().items():
         model = parse_model(document, "")
         program = predict_program(model, Pipeline({key: Stored(shape, "float32", None)
                                                    for key, shape in model.inputs.items()}))
@@ -61,8 +61,9 @@ def write(folder: Path) -> None:
         for array in weights.values():
             array += np.abs(random.standard_normal(array.shape)) / 16
         fed = {key: random.standard_normal((BATCH, *shape)).astype("f4") for key, shape in model.inputs.items()}
-        if any("embeddings" in key for key in weights):
-            fed = {key: np.abs(array).astype("i4").astype("f4") for key, array in fed.items()}
+        if below is not None or any("embeddings" in key for key in weights):
+            fed = {key: np.abs(array).astype("i4").clip(0, below and below - 1).astype("f4")
+                   for key, array in fed.items()}
         session = Session(compile_plan(program.graph, BATCH), weights, {}, workers)
         for key, array in fed.items():
             session.feeds[key][...] = array
