@@ -14,7 +14,8 @@ from engine.graph.interpret import interpret
 def outputs(layers, **inputs):
     model = parse_model({"inputs": {name: {"shape": list(array.shape[1:])} for name, array in inputs.items()},
                          "layers": layers}, "")
-    return interpret(forward_graph(model)[0], {name: np.asarray(array, np.float32) for name, array in inputs.items()}, {})
+    fed = {name: np.asarray(array, np.float32) for name, array in inputs.items()}
+    return interpret(forward_graph(model)[0], fed, {})
 
 
 REFUSED = [
