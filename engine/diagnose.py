@@ -62,7 +62,8 @@ def began(runner: Runner, start: Start, bad: int, *, rates: Rates, stop: Callabl
 def first_not_finite(runner: Runner, *, step: int, rates: Rates) -> str | None:
     """Repeat the next step of `runner` unfused and unshared; the first node with a value that is not finite, or None.
 
-    The node is named by its layer and op: `dense_1 (matmul)`; with the parameter if it writes one.
+    The node is named by its layer and op, or its optimizer's rule: `dense_1 (matmul)`; with the parameter if it
+    writes one.
     """
     plan = compile_plan(runner.program.graph, runner.batch, keep=True, numerics=runner.plan.numerics)
     session = runner.session.rebound(plan)
@@ -100,4 +101,4 @@ def _finite(arrays: Mapping[str, Any]) -> bool:
 
 
 def _name(node: Node) -> str:
-    return f"{node.origin or 'the graph'} ({node.op.name})"
+    return f"{node.origin or 'the graph'} ({node.attrs.get('rule', node.op.name)})"

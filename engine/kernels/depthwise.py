@@ -93,8 +93,7 @@ def _backward_data(kernel: Buffer, dx: Buffer, *, strides: Pair, dilation: Pair,
 
     def view(down: Phase, across: Phase) -> View:
         return View(down.count, across.count, (down.taps, across.taps),
-                    (lines * width * c, width * c, c, dilation[0] * width * c if strides[0] == 1 else width * c,
-                     dilation[1] * c if strides[1] == 1 else c),
+                    (lines * width * c, width * c, c, down.reach * width * c, across.reach * c),
                     (-down.step * kw * c, -across.step * c), (h * w * c, strides[0] * w * c, strides[1] * c),
                     offset_x=((down.base + front_h) * width + across.base + front_w) * c,
                     offset_kernel=((kh - 1 - down.tap) * kw + kw - 1 - across.tap) * c,

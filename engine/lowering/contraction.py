@@ -153,9 +153,9 @@ def conv2d_backward_data(
     views = []
     for down in phases(h, kh, strides[0], dilation[0], before[0]):
         for across in phases(w, kw, strides[1], dilation[1], before[1]):
-            reduce = (Reduction(down.taps, dilation[0] * width * out, down.step * kw * out * cg),
-                      Reduction(across.taps, dilation[1] * out, across.step * out * cg), Reduction(per_group, 1, cg))
-            if groups == 1 and dilation[1] == 1 and across.step == 1:
+            reduce = (Reduction(down.taps, down.reach * width * out, down.step * kw * out * cg),
+                      Reduction(across.taps, across.reach * out, across.step * out * cg), Reduction(per_group, 1, cg))
+            if groups == 1 and across.reach == across.step == 1:
                 reduce = (reduce[0], ONCE, Reduction(across.taps * out, 1, cg))
             outer = (Outer(n, lines * width * out, 0, h * w * c),
                      Outer(down.count, width * out, 0, strides[0] * w * c),

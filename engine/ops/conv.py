@@ -60,6 +60,7 @@ def spatial(x: Type, kernel: Type, strides: Pair, padding: Padding, dilation: Pa
 SETTINGS: tuple[dict[str, Any], ...] = (
     {}, {"padding": ((1, 1), (1, 1))}, {"strides": (2, 2), "padding": ((0, 1), (1, 1))},
     {"dilation": (2, 2), "padding": ((2, 2), (2, 2))}, {"strides": (3, 2)},
+    {"strides": (2, 3), "dilation": (2, 2), "padding": ((2, 1), (1, 2))}, {"strides": (2, 1), "dilation": (3, 3)},
 )
 
 

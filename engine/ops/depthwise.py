@@ -17,6 +17,7 @@ SHAPES = ((2, 8, 9, 5), (3, 3, 5, 2))
 SETTINGS: tuple[dict[str, Any], ...] = (
     {}, {"padding": ((1, 1), (1, 1))}, {"strides": (2, 2), "padding": ((0, 1), (0, 1))},
     {"dilation": (2, 2), "padding": ((2, 2), (2, 2))}, {"strides": (4, 3)},
+    {"strides": (2, 3), "dilation": (2, 2), "padding": ((2, 1), (1, 2))}, {"strides": (2, 1), "dilation": (3, 3)},
 )
 
 

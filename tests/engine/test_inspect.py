@@ -36,11 +36,14 @@ def test_statistics_are_parameters_that_are_not_trained():
 
 
 def test_planned_memory_grows_with_the_batch_and_holds_at_least_what_must_live():
-    small, large = (inspect.summary(CNN, batch)["memory_bytes"] for batch in (32, 128))
+    small, large, larger = (inspect.summary(CNN, batch)["memory_bytes"] for batch in (32, 128, 224))
     weights = 4 * 167562
     for name, copies in (("inference", 1), ("training", 3)):
         assert small[name] > copies * weights + 32 * 4 * 32 * 32 * 3
-        assert 3 < (large[name] - copies * weights) / (small[name] - copies * weights) < 4.5
+        assert large[name] - small[name] > 96 * 4 * 32 * 32 * 3
+        # Part is scratch of fixed size, as that of transformed tiles: it counts less the larger the batch is.
+        assert larger[name] - large[name] > 0.99 * (large[name] - small[name])
+        assert 1.3 < (larger[name] - copies * weights) / (large[name] - copies * weights) <= 1.76
     # Backpropagation needs the first layer's output until the end.
     assert small["training"] > 3 * weights + 32 * 4 * 30 * 30 * 32
 

@@ -123,7 +123,7 @@ def products_of_batches(g: Growth) -> None:
 def _window(g: Growth, size: int, *, dilated: bool) -> tuple[int, int, int, tuple[int, int]]:
     """kernel, stride, dilation and padding along a dimension; the kernel fits."""
     kernel, stride = g.one(1, 2, 3, 3, 3, 5), g.one(1, 1, 1, 2, 3)
-    dilation = g.one(1, 1, 2) if dilated and stride == 1 else 1
+    dilation = g.one(1, 1, 2, 3) if dilated else 1
     reach = (kernel - 1) * dilation + 1
     padding = g.one((0, 0), (reach // 2, reach // 2), (reach - 1 - (reach - 1) // 2, (reach - 1) // 2), (0, 1), (2, 1))
     return kernel, stride, dilation, (padding[0] + max(0, reach - size - sum(padding)), padding[1])

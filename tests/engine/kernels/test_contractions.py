@@ -42,13 +42,11 @@ def test_large_matrix_products(m: int, k: int, n: int, transposed: tuple[bool, b
 
 @st.composite
 def convolutions(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:
-    """The shapes of an image and a kernel, and attributes. Layers refuse strides together with dilation, as Keras."""
+    """The shapes of an image and a kernel, and attributes."""
     groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
     channels, filters = draw(st.integers(1, 19)), draw(st.integers(1, 37))
     window = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
     strides, dilation = ((draw(st.integers(1, 3)), draw(st.integers(1, 3))) for _ in range(2))
-    if max(strides) > 1:
-        dilation = (1, 1)
     padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(2))
     image = tuple(draw(st.integers(1, 12)) for _ in range(2))
     for d in (0, 1):

@@ -10,8 +10,8 @@ from engine.ops.base import find
 from tests.engine.lowered import WHOLE, Division, lowered, same_bits
 from tests.engine.ops.checks import check_sample, sampled
 
-IN_TESTS_OF_THEIR_OWN = {"gather", "record", "assign", "update"}
-"""Ops that read tables or write parameters: `test_effects.py`."""
+IN_TESTS_OF_THEIR_OWN = {"gather", "record", "assign", "update", "step"}
+"""Ops that read tables or the run's state, or write parameters: `test_effects.py`, `test_optimizers.py`."""
 
 
 @pytest.mark.parametrize("op", registry.entries("op"))

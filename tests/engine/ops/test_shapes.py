@@ -28,7 +28,7 @@ def window(draw: Any, size: int, *, least: int = 1) -> tuple[int, int, int, tupl
     """kernel, stride, dilation and padding along one dimension, such that the kernel fits at least once."""
     kernel = draw(st.integers(least, 5))
     stride = draw(st.integers(1, 4))
-    dilation = draw(st.integers(1, 3)) if stride == 1 else 1
+    dilation = draw(st.integers(1, 3))
     needed = max(0, (kernel - 1) * dilation + 1 - size)
     before = draw(st.integers(0, 3))
     return kernel, stride, dilation, (before, max(needed - before, 0) + draw(st.integers(0, 3)))
