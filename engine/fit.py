@@ -32,6 +32,7 @@ from engine.runtime.cores import available_cores
 from engine.runtime.threads import Left, Workers
 from engine.schedules import rates
 from engine.stages import Stages, told
+from engine.starting import fill_matching
 from engine.variables import SLOT_PREFIX, Arrays, copied, fill
 
 POINTS = 400
@@ -49,9 +50,12 @@ class _Stop(Exception):
 
 
 def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Callable[[], str | None], work_dir: Path,
-        resume: CheckpointFiles | None = None, initial_weights: Path | None = None,
+        resume: CheckpointFiles | None = None, initial_weights: Path | None = None, matching: bool = False,
         threads: int | None = None, memory_bytes: int | None = None, stages: Stages | None = None) -> Outcome:
     """Train to the end, or until `should_stop` names a reason.
+
+    All of `initial_weights` must fit the model; or, with `matching`, those are taken that fit by name and shape, and a
+    warning lists the rest.
 
     There are no more than `threads`, and no more than `memory_bytes` are planned, whatever the job asks for. `stages`
     are those that came before, for the account of where the time went: one is given after the first step and one at
@@ -65,7 +69,7 @@ def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Cal
         if resume is not None:
             training.resume(resume)
         elif initial_weights is not None:
-            fill(training.weights, formats.read(initial_weights).named(training.weights))
+            training.start_from(initial_weights, matching)
         return training.run()
     finally:
         training.workers.close()
@@ -122,6 +126,14 @@ class _Training:
         return most
 
     # From and to checkpoints
+
+    def start_from(self, file: Path, matching: bool) -> None:
+        """Take a file's weights in the place of those that initializers made."""
+        tensors = formats.read(file).named(self.weights)
+        if not matching:
+            fill(self.weights, tensors)
+        elif warning := fill_matching(self.weights, tensors):
+            self.reporter.log("warning", warning, {"pointer": "/model"})
 
     def resume(self, files: CheckpointFiles) -> None:
         """Go on where a checkpoint was written."""

@@ -8,14 +8,20 @@ import time
 from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 
 from store.base import clock
-from store.models import Blob, Checkpoint, Chunk, Dataset, DatasetFile
+from store.models import Blob, Checkpoint, Chunk, Dataset, DatasetFile, Model
 from store.repositories.idempotency_keys import IdempotencyRepository
 from store.repositories.workers import WorkerRepository
 from store.session import Database
 
 BLOBS_AT_ONCE = 100
 CHUNKS_AT_ONCE = 16
-REFERENCES = (Dataset.source_blob, DatasetFile.blob_id, Checkpoint.weights_blob, Checkpoint.state_blob)
+REFERENCES = (
+    Dataset.source_blob,
+    DatasetFile.blob_id,
+    Checkpoint.weights_blob,
+    Checkpoint.state_blob,
+    Model.weights_blob,
+)
 NO_SYNC = {"synchronize_session": False}
 
 

@@ -10,8 +10,8 @@ from engine.formats.base import Tensors, WeightsFile, WeightsFormat
 from engine.formats.match import match
 from engine.formats.metadata import FORMAT_VERSION, Metadata
 
-__all__ = ["FORMAT_VERSION", "Metadata", "Tensors", "WeightsFile", "WeightsFormat", "export_weights", "match", "read",
-           "weights_format"]
+__all__ = ["FORMAT_VERSION", "Metadata", "Tensors", "WeightsFile", "WeightsFormat", "export_weights", "format_of",
+           "match", "read", "weights_format"]
 
 # What the beginning of a file says about it, for the sentence that refuses it.
 _FOREIGN = {b"\x80": "a pickle, which is never read", b"\x1f\x8b": "a gzip file",
@@ -31,12 +31,17 @@ def weights_format(name: str) -> WeightsFormat:
 
 def read(path: Path) -> WeightsFile:
     """A weights file of any registered format, told by its content. Raises WeightsError."""
+    return weights_format(format_of(path)).read(path)
+
+
+def format_of(path: Path) -> str:
+    """The name of the registered format that a file's beginning tells. Raises WeightsError."""
     with path.open("rb") as file:
         start = file.read(_START_BYTES)
-    for cls in registry.entries("weights_format").values():
+    for name, cls in registry.entries("weights_format").items():
         known: WeightsFormat = cls()
         if known.recognises(start):
-            return known.read(path)
+            return name
     foreign = next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), "something else")
     raise WeightsError(f"expected a weights file ({', '.join(registry.entries('weights_format'))}), "
                        f"received {foreign if start else 'an empty file'}")

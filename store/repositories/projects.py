@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from store.errors import NotFound, QuotaExceeded
 from store.ids import new_id
-from store.models import Checkpoint, Dataset, DatasetFile, Job, Project
+from store.models import Blob, Checkpoint, Dataset, DatasetFile, Job, Model, Project
 
 
 class ProjectRepository:
@@ -38,7 +38,7 @@ class ProjectRepository:
             raise NotFound("project", project_id)
 
     def stored_bytes(self, project_id: str) -> int:
-        """Bytes of the project's uploads, ingested columns and checkpoints; a file stored once counts for each use."""
+        """Bytes of the project's uploads, columns, checkpoints and models; a file stored once counts for each use."""
         alive = (Dataset.project_id == project_id) & Dataset.deleted_at.is_(None)
         uploads = select(func.coalesce(func.sum(Dataset.size_bytes), 0)).where(alive)
         columns = select(func.coalesce(func.sum(DatasetFile.size_bytes), 0)).join(Dataset).where(alive)
@@ -47,7 +47,12 @@ class ProjectRepository:
             .join(Job, Job.id == Checkpoint.job_id)
             .where(Job.project_id == project_id)
         )
-        return sum(int(self.session.scalar(each) or 0) for each in (uploads, columns, checkpoints))
+        models = (
+            select(func.coalesce(func.sum(Blob.size_bytes), 0))
+            .join(Model, Model.weights_blob == Blob.id)
+            .where(Model.project_id == project_id)
+        )
+        return sum(int(self.session.scalar(each) or 0) for each in (uploads, columns, checkpoints, models))
 
     def check_bytes(self, project_id: str, more: int, limit: int) -> None:
         """Raises QuotaExceeded if `more` bytes would pass `limit`."""
