@@ -15,7 +15,7 @@ from api.event_stream import EventStreams
 from api.health import Health
 from api.quota import LimitRequests
 from api.request_context import RequestContext
-from api.routes import catalogue, checkpoints, datasets, events, health, jobs, metrics, models, weights
+from api.routes import catalogue, checkpoints, datasets, events, health, jobs, metrics, model_uploads, models, weights
 from api.service import Service
 from store.session import Database
 from store.settings import Settings
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     app.include_router(health.router)
-    for module in (catalogue, datasets, models, jobs, events, metrics, checkpoints, weights):
+    for module in (catalogue, datasets, model_uploads, models, jobs, events, metrics, checkpoints, weights):
         app.include_router(module.router, prefix="/v1")
     errors.install(app)
     description.install(app)
@@ -61,6 +61,7 @@ def _body_limits(settings: Settings) -> BodyLimits:
     return BodyLimits(
         json_bytes=settings.body_bytes,
         upload_bytes=settings.upload_bytes + FORM_BYTES,
+        model_bytes=settings.model_bytes + settings.body_bytes + FORM_BYTES,
         idle_seconds=20.0,
         grace_seconds=20.0,
         minimum_bytes_per_second=4096,

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import Fault, Problem
 from engine.errors import show
 
-UPLOAD_PATH = "/v1/datasets"
+UPLOAD_PATH, MODELS_PATH = "/v1/datasets", "/v1/models"
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class BodyLimits:
 
     json_bytes: int
     upload_bytes: int
+    model_bytes: int
     idle_seconds: float
     grace_seconds: float
     minimum_bytes_per_second: int
@@ -44,11 +45,19 @@ class LimitBodies:
             detail = f"expected a body without Content-Encoding, received {show(encoding)}"
             fault = Fault(detail, parameter="content-encoding")
             raise Problem(415, "unsupported_content_encoding", detail, errors=[fault])
-        maximum = self.limits.upload_bytes if scope["path"].rstrip("/") == UPLOAD_PATH else self.limits.json_bytes
+        maximum = self._maximum(scope["path"].rstrip("/"), headers)
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > maximum:
             raise too_large(maximum)
         await self.app(scope, _Meter(receive, maximum, self.limits).receive, send)
+
+    def _maximum(self, path: str, headers: Headers) -> int:
+        """How many bytes the body may have."""
+        if path == UPLOAD_PATH:
+            return self.limits.upload_bytes
+        if path == MODELS_PATH and headers.get("content-type", "").strip().lower().startswith("multipart/form-data"):
+            return self.limits.model_bytes
+        return self.limits.json_bytes
 
 
 def too_large(maximum: int) -> Problem:

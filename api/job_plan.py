@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.definitions import ResolvedModel, check_id, named_at, resolve_model
-from api.errors import Fault, Problem, conflict
+import engine
+from api.definitions import MATCHING, ResolvedModel, check_id, named_at, read_model, resolve_model
+from api.errors import Fault, Problem, conflict, invalid
 from api.schemas.jobs import JobCreate
 from engine import inspect
 from engine.definition import JobSpec, parse_job
+from engine.errors import WeightsError
 from store.errors import QuotaExceeded
 from store.models import Job
 from store.repositories import DatasetRepository, JobRepository
@@ -53,7 +55,7 @@ def plan_job(
 ) -> JobPlan:
     """Read what the body names, then check it with no transaction open. Raises Problem, DefinitionError, NotFound.
 
-    `initial_weights` are those of a job that is cloned; a warm start in the body wins.
+    `initial_weights` are those of a job that is cloned with the model it has.
     """
     check_id("dataset", body.dataset, "/dataset")
     with database.read() as session:
@@ -61,7 +63,8 @@ def plan_job(
         resolved = resolve_model(session, project_id, body.model)
     job = _understand(body, resolved, manifest)
     _admit(job, database.settings)
-    weights = resolved.initial_weights or initial_weights
+    _check_start(job, resolved)
+    weights = initial_weights or resolved.initial_weights
     spec = {**job.to_json(), "initial_weights": weights, "warnings": list(job.warnings)}
     return JobPlan(body.name, spec, body.dataset, resolved.model_id, body.metadata)
 
@@ -84,6 +87,17 @@ def _ready_manifest(session: Session, project_id: str, dataset_id: str) -> Mappi
 def _understand(body: JobCreate, resolved: ResolvedModel, manifest: Mapping[str, Any]) -> JobSpec:
     given = {name: getattr(body, name) for name in BLOCKS if name in body.model_fields_set}
     return parse_job({"model": resolved.definition, **given}, manifest)
+
+
+def _check_start(job: JobSpec, resolved: ResolvedModel) -> None:
+    """Raises Problem if the weights to start from belong to another model and do not fit this one."""
+    if resolved.source is None or resolved.initial_weights is None:
+        return
+    matching = resolved.initial_weights.get("weights") == MATCHING
+    try:
+        engine.check_start(job.model, read_model(resolved.source), matching=matching)
+    except WeightsError as error:
+        raise invalid(str(error), pointer="/model/definition", code="invalid_weights") from None
 
 
 def _admit(job: JobSpec, settings: Settings) -> None:

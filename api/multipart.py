@@ -42,9 +42,14 @@ class Form:
     """Enough of it to see in which format it may be."""
 
 
-async def read_form(request: Request, sink: Sink, *, file: str, fields: tuple[str, ...]) -> Form:
-    """Stream the part named `file` into `sink` and gather the text parts named in `fields`. Raises Problem."""
-    reader = _FormReader(_boundary(request), sink, file, fields)
+async def read_form(
+    request: Request, sink: Sink, *, file: str, fields: tuple[str, ...], field_bytes: int = MAXIMUM_FIELD_BYTES
+) -> Form:
+    """Stream the part named `file` into `sink` and gather the text parts named in `fields`, each of `field_bytes`.
+
+    Raises Problem.
+    """
+    reader = _FormReader(_boundary(request), sink, file, fields, field_bytes)
     batch = bytearray()
     async for data in request.stream():
         batch += data
@@ -70,8 +75,8 @@ def _boundary(request: Request) -> bytes:
 class _FormReader:
     """The parser's callbacks as a small state machine. `feed` is called by one thread at a time."""
 
-    def __init__(self, boundary: bytes, sink: Sink, file: str, fields: tuple[str, ...]) -> None:
-        self._sink, self._file, self._names = sink, file, fields
+    def __init__(self, boundary: bytes, sink: Sink, file: str, fields: tuple[str, ...], field_bytes: int) -> None:
+        self._sink, self._file, self._names, self._field_bytes = sink, file, fields, field_bytes
         self._form = Form()
         self._headers: dict[bytes, bytes] = {}
         self._header_name, self._header_value = bytearray(), bytearray()
@@ -147,8 +152,8 @@ class _FormReader:
                 self._form.file_start += data[start : min(end, start + room)]
             return
         self._text += data[start:end]
-        if len(self._text) > MAXIMUM_FIELD_BYTES:
-            detail = f"expected at most {MAXIMUM_FIELD_BYTES} bytes, received more"
+        if len(self._text) > self._field_bytes:
+            detail = f"expected at most {self._field_bytes} bytes, received more"
             raise Problem(413, "body_too_large", detail, errors=[Fault(detail, parameter=self._part)])
 
     def _end_part(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.definition import Model
     from engine.predict import TrainedModel
-    from engine.starting import Starting
+    from engine.starting import Starting as Starting
 
 ENGINE_VERSION = "1"
 WEIGHT_FORMATS = ("safetensors", "npz", "keras", "h5", "onnx")

@@ -48,6 +48,7 @@ class Settings:
 
     body_bytes: int = setting("STOKER_BODY_BYTES", 8 * MIB, "largest JSON body of a request")
     upload_bytes: int = setting("STOKER_UPLOAD_BYTES", 4 * GIB, "largest uploaded file")
+    model_bytes: int = setting("STOKER_MODEL_BYTES", 1 * GIB, "largest posted model file")
     chunk_bytes: int = setting(
         "STOKER_CHUNK_BYTES", 2 * MIB, "stored files are cut into chunks of this size (1 to 4 MiB)"
     )
@@ -64,7 +65,7 @@ class Settings:
     project_queued_jobs: int = setting("STOKER_PROJECT_QUEUED_JOBS", 1000, "jobs a project may have waiting")
     project_running_jobs: int = setting("STOKER_PROJECT_RUNNING_JOBS", 64, "jobs a project may have running at once")
     project_bytes: int = setting(
-        "STOKER_PROJECT_BYTES", 100 * GIB, "bytes of datasets and checkpoints a project may store"
+        "STOKER_PROJECT_BYTES", 100 * GIB, "bytes of datasets, models and checkpoints a project may store"
     )
 
     job_memory_bytes: int = setting(

@@ -15,11 +15,13 @@ from engine.data import Dataset as EngineDataset
 from engine.errors import DataError, DefinitionError, NumericsError, WeightsError
 from engine.progress import CheckpointFiles, Outcome
 from engine.stages import Stages
+from store.blobs import find_blob
 from store.errors import BlobGone, CorruptBlob
 from store.models import Job
 from store.repositories.attempts import AttemptRepository
 from store.repositories.checkpoints import CheckpointRepository
 from store.repositories.datasets import DatasetRepository
+from store.repositories.models import ModelRepository
 from store.repositories.running_jobs import RunningJobRepository
 from store.session import Database
 from store.states import CANCELLED, FAILED, READY, SUCCEEDED
@@ -183,6 +185,7 @@ class Trainer:
                     work_dir=self.folder,
                     resume=resume,
                     initial_weights=initial,
+                    matching=(self.job.spec.get("initial_weights") or {}).get("weights") == "matching",
                     threads=self.threads,
                     memory_bytes=self.memory_bytes,
                     stages=stages,
@@ -224,21 +227,32 @@ class Trainer:
         return keep_writing(self.database, self.notice, write)
 
     def _initial_weights(self) -> Path | None:
-        """The weights of another job's checkpoint to begin with (warm start)."""
+        """The weights of another job's checkpoint, or those a model was posted with, to begin with (warm start)."""
         asked = self.job.spec.get("initial_weights")
         if not asked:
             return None
-        with self.database.read() as session:
-            checkpoint = CheckpointRepository(session).find(asked["checkpoint"])
-        if checkpoint is None:
-            raise JobFault("invalid_weights", "The checkpoint to start from is no longer there.", "/model/checkpoint")
+        what, blob_id, sha256 = self._model_weights(asked) if "model" in asked else self._checkpoint_weights(asked)
+        pointer = f"/model/{what}" if what == "checkpoint" else "/model"
+        if blob_id is None:
+            raise JobFault("invalid_weights", f"The {what} to start from is no longer there.", pointer)
         target = self.folder / "initial.safetensors"
         try:
-            fetch(self.database, checkpoint.weights_blob, checkpoint.sha256, target, self._check)
+            fetch(self.database, blob_id, sha256, target, self._check)
         except (CorruptBlob, BlobGone) as fault:
-            message = f"The checkpoint to start from is unreadable ({fault})."
-            raise JobFault("invalid_weights", message, "/model/checkpoint") from fault
+            message = f"The {what} to start from is unreadable ({fault})."
+            raise JobFault("invalid_weights", message, pointer) from fault
         return target
+
+    def _checkpoint_weights(self, asked: Mapping[str, str]) -> tuple[str, str | None, str]:
+        with self.database.read() as session:
+            found = CheckpointRepository(session).find(asked["checkpoint"])
+        return ("checkpoint", found.weights_blob, found.sha256) if found else ("checkpoint", None, "")
+
+    def _model_weights(self, asked: Mapping[str, str]) -> tuple[str, str | None, str]:
+        with self.database.read() as session:
+            model = ModelRepository(session).find(asked["model"])
+            blob = find_blob(session, model.weights_blob) if model is not None and model.weights_blob else None
+        return ("model", blob.id, blob.sha256) if blob else ("model", None, "")
 
     def _succeed(self, outcome: Outcome, final: StoredCheckpoint | None, reporter: StoreReporter) -> None:
         """The final weights and `succeeded` in one transaction."""

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api import json_body
 from api.auth import Caller
 from api.deps import ReadSession, TheCaller, TheService, WriteSession
-from api.errors import Fault, Problem, conflict, from_definition, invalid, not_found, received
+from api.errors import conflict, from_definition, invalid, not_found, received
 from api.idempotency import Once, TheOnce, Write
 from api.multipart import Form, read_form
 from api.pagination import Paging
@@ -22,12 +22,13 @@ from api.route import resource
 from api.schemas.base import Listing
 from api.schemas.datasets import DatasetAnswer, PreviewAnswer, ProfileAnswer, to_dataset
 from api.service import Service
+from api.uploads import check_room, check_size, read_name
 from engine.data import check_options, read_format
 from engine.errors import DefinitionError
 from store.blobs import BlobWriter
 from store.ids import is_id
 from store.models import Dataset
-from store.repositories import DatasetRepository, ProjectRepository
+from store.repositories import DatasetRepository
 from store.states import READY
 
 router = resource("/datasets", "datasets")
@@ -67,7 +68,7 @@ class _Upload:
 @router.post("", status_code=202, response_model=DatasetAnswer, openapi_extra=UPLOAD_BODY)
 async def create_dataset(request: Request, service: TheService, caller: TheCaller, once: TheOnce) -> Response:
     """Upload a file (multipart); a worker then reads it. The status goes from `processing` to `ready` or `failed`."""
-    await run_in_threadpool(_check_room, service, caller, request.headers.get("content-length", ""))
+    await run_in_threadpool(check_room, service, caller, request.headers.get("content-length", ""))
     writer = await run_in_threadpool(BlobWriter, service.database, owner=f"upload of {caller.project_id}")
     try:
         form = await read_form(request, writer, file="file", fields=FIELDS)
@@ -77,17 +78,8 @@ async def create_dataset(request: Request, service: TheService, caller: TheCalle
             await run_in_threadpool(writer.abort)
 
 
-def _check_room(service: Service, caller: Caller, content_length: str) -> None:
-    """Raises QuotaExceeded before anything is read, if what is announced cannot be kept."""
-    announced = int(content_length[:20]) if content_length.isdecimal() else 0
-    with service.database.read() as session:
-        ProjectRepository(session).check_bytes(caller.project_id, announced, service.settings.project_bytes)
-
-
 def _finish(service: Service, caller: Caller, once: Once, writer: BlobWriter, form: Form) -> Response:
-    if form.file_bytes > service.settings.upload_bytes:
-        detail = f"expected a file of at most {service.settings.upload_bytes} bytes, received {form.file_bytes}"
-        raise Problem(413, "body_too_large", detail, errors=[Fault(detail, parameter="file")])
+    check_size(form, service.settings.upload_bytes)
     upload = _read_fields(form)
     writer.flush()
 
@@ -108,12 +100,7 @@ def _finish(service: Service, caller: Caller, once: Once, writer: BlobWriter, fo
 
 
 def _read_fields(form: Form) -> _Upload:
-    if form.file_bytes == 0:
-        raise invalid("expected a file, received an empty one", parameter="file")
-    name = form.fields.get("name", form.filename or "dataset")
-    if not 1 <= len(name) <= 200 or not name.isprintable():
-        detail = f"expected a string of 1 to 200 printable characters, received {received(name)}"
-        raise invalid(detail, parameter="name")
+    name = read_name(form, "dataset")
     options = json_body.parse(
         form.fields.get("options", "{}").encode(), pointer="/options", what="JSON in the part options"
     )

@@ -13,6 +13,7 @@ from api.errors import not_found
 from api.idempotency import TheOnce, Write
 from api.pagination import Paging
 from api.route import resource
+from api.routes.model_uploads import UPLOAD_BODY
 from api.schemas.base import Listing
 from api.schemas.models import (
     BatchSize,
@@ -31,9 +32,9 @@ from store.repositories import ModelRepository
 router = resource("/models", "models")
 
 
-@router.post("", status_code=201, response_model=ModelAnswer)
+@router.post("", status_code=201, response_model=ModelAnswer, openapi_extra=UPLOAD_BODY)
 def create_model(body: ModelCreate, once: TheOnce, caller: TheCaller) -> Response:
-    """Check a definition and keep it; jobs may then name it by its id."""
+    """Check a definition and keep it, or a model file with its weights (multipart); jobs may then name it by its id."""
 
     def prepare() -> Write:
         model = read_model(body.model)

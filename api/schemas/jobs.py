@@ -22,7 +22,8 @@ class JobCreate(Body):
         Any,
         Field(
             description="a definition (native, or Keras 3's JSON as it is), a stored model's id, "
-            'or `{"from_job": "job_…", "checkpoint": "best"}` to start from trained weights'
+            'or `{"from_job": "job_…", "checkpoint": "best"}` or `{"from_model": "mdl_…"}` to start from weights, '
+            'with a `definition` of its own and `"weights": "matching"` to take those that fit'
         ),
     ]
     dataset: Id

@@ -46,6 +46,14 @@ class ModelGraph(Answer):
     edges: list[Document]
 
 
+class ModelWeights(Answer):
+    """The file that a model was posted with: jobs that name the model start from its weights."""
+
+    format: str
+    bytes: int
+    sha256: str
+
+
 class ModelAnswer(Answer):
     """A stored definition, as it was understood."""
 
@@ -55,6 +63,7 @@ class ModelAnswer(Answer):
     created_at: Time
     model: Document
     parameters: dict[str, int] | None
+    weights: ModelWeights | None
     metadata: dict[str, str]
     links: dict[str, str]
 
@@ -68,6 +77,15 @@ def to_model(row: Model) -> ModelAnswer:
         created_at=row.created_at,
         model=row.definition,
         parameters=(row.summary or {}).get("parameters"),
+        weights=_weights(row),
         metadata=row.labels,
         links={"self": path, "graph": f"{path}/graph"},
+    )
+
+
+def _weights(row: Model) -> ModelWeights | None:
+    if row.weights_format is None:
+        return None
+    return ModelWeights.model_construct(
+        format=row.weights_format, bytes=row.weights_bytes, sha256=row.weights_sha256
     )

@@ -166,7 +166,7 @@ def test_a_trickling_body_is_cut_off(sqlite_database, monkeypatch):
     from api import app
     from api.body_limits import BodyLimits
 
-    limits = BodyLimits(10_000, 10_000, idle_seconds=0.5, grace_seconds=0.5, minimum_bytes_per_second=4096)
+    limits = BodyLimits(10_000, 10_000, 10_000, idle_seconds=0.5, grace_seconds=0.5, minimum_bytes_per_second=4096)
     monkeypatch.setattr(app, "_body_limits", lambda settings: limits)
     with running(sqlite_database) as server:
         key = f"Authorization: Bearer {server.secret}\r\n"

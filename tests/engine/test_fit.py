@@ -348,3 +348,15 @@ def test_a_loss_that_is_lost_is_told_once(blobs: Dataset, tmp_path: Path):
     told = [message for level, message in logs if level == "warning" and "the loss of epoch" in message]
     assert len(told) == 1
     assert "TerminateOnNaN" in told[0]
+
+
+def test_a_new_head_takes_what_fits_and_says_what_does_not(blobs: Dataset, tmp_path: Path):
+    first = train(job(blobs, MLP), blobs, tmp_path / "a")
+    spec = job(blobs, [*MLP[:-1], {**MLP[-1], "name": "head"}], epochs=1, optimizer={"type": "SGD", "learning_rate": 0})
+    started = train(spec, blobs, tmp_path / "b", initial_weights=first.files.weights, matching=True)
+    assert np.array_equal(started.weights["dense/kernel"], first.weights["dense/kernel"])
+    (warning,) = [message for level, message in started.recorder.logs if level == "warning"]
+    assert "training starts from 6 of 8 weights; missing tensors: head/kernel (16, " in warning
+    with pytest.raises(WeightsError, match="none of the weights fits"):
+        train(job(blobs, [{**LINEAR[0], "name": "other"}]), blobs, tmp_path / "c",
+              initial_weights=first.files.weights, matching=True)

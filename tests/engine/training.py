@@ -85,7 +85,7 @@ def job(data: Dataset, layers: list[dict[str, Any]], *, inputs: Any = None, thre
 
 
 def train(spec: JobSpec, data: Dataset, folder: Path, *, stop_after: int | None = None, reason: str = "pause",
-          resume: CheckpointFiles | None = None, initial_weights: Path | None = None,
+          resume: CheckpointFiles | None = None, initial_weights: Path | None = None, matching: bool = False,
           should_stop: Callable[[], str | None] | None = None, threads: int | None = None) -> Trained:
     """Run `fit`; `stop_after` asks for a stop once so many updates were reported."""
     recorder = Recorder()
@@ -94,5 +94,5 @@ def train(spec: JobSpec, data: Dataset, folder: Path, *, stop_after: int | None 
         return reason if stop_after is not None and recorder.calls >= stop_after else None
 
     outcome = fit(spec, data, reporter=recorder, should_stop=should_stop or stop, work_dir=folder, resume=resume,
-                  initial_weights=initial_weights, threads=threads)
+                  initial_weights=initial_weights, matching=matching, threads=threads)
     return Trained(outcome, recorder)
