@@ -167,10 +167,13 @@ class Series(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Answer):
-    """A stored definition."""
+    """A stored definition; `weights` says what file it was posted with, if it was one."""
 
     id: str
     name: str | None = None
+    model: JsonObject = field(default_factory=dict)
+    parameters: dict[str, int] | None = None
+    weights: JsonObject | None = None
     created_at: datetime | None = _reads(_time)
     metadata: dict[str, str] = field(default_factory=dict)
 

@@ -22,7 +22,8 @@ from store.models import Blob, Model
 from tests.api.conftest import running
 from tests.api.work import MODEL, claim, job_body, new_job, publish, ready_dataset
 
-HEAD = {**MODEL, "layers": [MODEL["layers"][0], {"type": "Dense", "name": "head", "units": 2}]}
+LAYERS: Any = MODEL["layers"]
+HEAD: dict[str, Any] = {**MODEL, "layers": [LAYERS[0], {"type": "Dense", "name": "head", "units": 2}]}
 COMPILED = {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.125}},
             "loss": {"class_name": "SparseCategoricalCrossentropy", "config": {"from_logits": True}}}
 
@@ -47,7 +48,7 @@ def bare(folder: Path, format: str) -> bytes:
     """A file of tensors alone."""
     if format == "npz":
         with io.BytesIO() as stream:
-            np.savez(stream, **tensors())
+            np.savez(stream, **tensors())  # type: ignore[arg-type]
             return stream.getvalue()
     header = {name: {"dtype": "F32", "shape": list(tensor.shape)} for name, tensor in tensors().items()}
     data, at = b"", 0
@@ -102,7 +103,7 @@ def test_numbered_weights_find_their_variables(server, tmp_path):
 
 
 def test_what_does_not_fit_is_listed(server, tmp_path):
-    wider = {**HEAD, "layers": [{**MODEL["layers"][0], "units": 9}, HEAD["layers"][1]]}
+    wider = {**HEAD, "layers": [{**LAYERS[0], "units": 9}, HEAD["layers"][1]]}
     response = post(server.http, bare(tmp_path, "npz"), "w.npz", definition=wider)
     problem = response.json()
     assert (response.status_code, problem["code"]) == (422, "invalid_weights")
@@ -147,7 +148,7 @@ def test_a_layer_of_code_inside_the_file_is_refused(server, tmp_path):
 def test_not_a_number_is_no_weight(server, tmp_path):
     bad = {**tensors(), "dense/bias": np.full(8, np.nan, np.float32)}
     stream = io.BytesIO()
-    np.savez(stream, **bad)
+    np.savez(stream, **bad)  # type: ignore[arg-type]
     problem = post(server.http, stream.getvalue(), "w.npz", definition=MODEL).json()
     assert "dense/bias: expected finite numbers" in problem["detail"]
 

@@ -129,6 +129,36 @@ def test_faults_point_at_their_place(real: stoker.Client, dataset: stoker.Datase
         next(other.jobs.list())
 
 
+def test_a_job_starts_from_a_posted_model(
+    real: stoker.Client, service: LocalServer, dataset: stoker.Dataset, tmp_path: Path
+) -> None:
+    """What was trained goes out as a .keras file, comes back, and is the model that the next job starts from."""
+    frozen = TRAINING | {"epochs": 1, "optimizer": {"type": "SGD", "learning_rate": 0.0}}
+    first = real.jobs.wait(real.jobs.create(JOB | {"dataset": dataset.id}).id)
+    file = real.jobs.weights(first.id, tmp_path / "trained.keras")
+    posted = real.models.upload(file, name="trained")
+    assert posted.weights is not None and posted.weights["format"] == "keras"
+    second = real.jobs.wait(real.jobs.create(JOB | {"dataset": dataset.id, "model": posted.id, "training": frozen}).id)
+    for job, name in ((first, "a"), (second, "b")):
+        real.jobs.weights(job.id, tmp_path / f"{name}.npz", format="npz")
+    with np.load(tmp_path / "a.npz") as before, np.load(tmp_path / "b.npz") as after:
+        assert all(np.array_equal(before[name], after[name]) for name in before if "/" in name)
+
+    definition = tmp_path / "definition.json"
+    definition.write_text(json.dumps(MODEL))
+    made = command(service, "models", "upload", str(tmp_path / "a.npz"), "--definition", str(definition))
+    assert made.returncode == 0, made.stderr
+    shown = json.loads(command(service, "models", "get", made.stdout.strip()).stdout)
+    assert (shown["name"], shown["weights"]["format"]) == ("a", "npz")
+    assert made.stdout.strip() in command(service, "models").stdout
+
+    head = MODEL | {"layers": [MODEL["layers"][0], {"type": "Dense", "name": "head", "units": 3}]}  # type: ignore[index]
+    start = {"from_model": posted.id, "definition": head, "weights": "matching"}
+    tuned = real.jobs.wait(real.jobs.create(JOB | {"dataset": dataset.id, "model": start, "training": frozen}).id)
+    told = [event.message for event in real.jobs.history(tuned.id) if event.level == "warning"]
+    assert any("training starts from 2 of 4 weights; missing tensors: head/kernel" in message for message in told)
+
+
 def test_definitions(real: stoker.Client) -> None:
     model = real.models.create({"model": MODEL, "name": "dense"})
     assert model.id in [each.id for each in real.models.list()]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from stoker.client import Client
-from stoker.commands import datasets, jobs, train, weights
+from stoker.commands import datasets, jobs, models, train, weights
 from stoker.errors import ConflictError, OutputError, StokerError
 from stoker.jobs import WEIGHTS_FORMATS
 from stoker.version import __version__
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--url", help="the server's address")
     root.add_argument("--data-dir", help="the data directory of a local `stokerd up`")
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (train, jobs, weights, datasets):
+    for group in (train, jobs, weights, datasets, models):
         group.add(commands)
     return root
 
