@@ -104,10 +104,10 @@ def train_program(model: Model, training: Training, pipeline: Pipeline) -> Progr
     loss, fields = _judged(net, model, training, pipeline)
     trainable = [variable for variable in net.variables if variable.trainable]
     weights = [b.parameters[variable.name] for variable in trainable]
-    grads = _clipped(b, gradients(b, loss, weights), training.optimizer) if weights else []
+    grads = clipped(b, gradients(b, loss, weights), training.optimizer) if weights else []
     for statistic, value in net.updates:
         b.apply("assign", statistic, value)
-    slots = _update(b, training.optimizer, trainable, weights, grads)
+    slots = update(b, training.optimizer, trainable, weights, grads)
     return Program(b.finish(loss=loss), tuple(net.variables), slots, fields)
 
 
@@ -205,7 +205,7 @@ def _middle(b: GraphBuilder, x: Value, shape: tuple[int, ...]) -> Value:
     return x
 
 
-def _clipped(b: GraphBuilder, grads: list[Value], optimizer: Optimizer) -> list[Value]:
+def clipped(b: GraphBuilder, grads: list[Value], optimizer: Optimizer) -> list[Value]:
     """Gradients clipped as the optimizer's options say (Keras: each norm, all norms together, or each value)."""
     b.origin = "clipping"
     if optimizer.clipvalue is not None:
@@ -234,7 +234,7 @@ def _share(b: GraphBuilder, length: Value, norm: float) -> Value:
     return b.op("divide", b.constant(norm), b.op("maximum", length, b.constant(norm)))
 
 
-def _update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], weights: list[Value],
+def update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], weights: list[Value],
             grads: list[Value]) -> dict[str, tuple[int, ...]]:
     """Update every variable; the slots that are kept, by `variable/slot`.
 

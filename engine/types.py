@@ -49,6 +49,11 @@ def concrete(shape: Shape, batch: int) -> tuple[int, ...]:
     return tuple(dim.factor * batch if isinstance(dim, Batch) else dim for dim in shape)
 
 
+def times(dim: Dim, count: int) -> Dim:
+    """A dimension `count` times as long."""
+    return Batch(dim.factor * count) if isinstance(dim, Batch) else dim * count
+
+
 def size(shape: Shape, batch: int) -> int:
     """The number of elements for a given number of examples."""
     return math.prod(concrete(shape, batch))

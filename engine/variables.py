@@ -23,11 +23,17 @@ def initial_weights(variables: Iterable[Variable], seed: int) -> Arrays:
     """
     arrays: Arrays = {}
     for index, variable in enumerate(variables):
-        words = bits((seed, INITIALIZER + index, 0, 0), 4)
-        key = sum(int(word) << (32 * place) for place, word in enumerate(words))
-        arrays[variable.name] = aligned(variable.shape, "float32")
-        arrays[variable.name][...] = variable.initializer(variable.shape, key)
+        arrays[variable.name] = initial(variable, index, seed)
     return arrays
+
+
+def initial(variable: Variable, index: int, seed: int) -> np.ndarray[Any, Any]:
+    """The values of one variable, the one of this number that was declared."""
+    words = bits((seed, INITIALIZER + index, 0, 0), 4)
+    key = sum(int(word) << (32 * place) for place, word in enumerate(words))
+    array = aligned(variable.shape, "float32")
+    array[...] = variable.initializer(variable.shape, key)
+    return array
 
 
 def empty_slots(slots: Mapping[str, tuple[int, ...]]) -> Arrays:

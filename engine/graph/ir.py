@@ -124,9 +124,17 @@ class GraphBuilder:
         if found.stateful and STATE not in inputs:
             inputs = (*inputs, STATE)
         types = found.infer(*(value.type for value in inputs), **attrs)
-        outputs = tuple(Value(type, "node") for type in types)
+        outputs = tuple(self.computed(type) for type in types)
         self.nodes.append(Node(found, inputs, dict(attrs), outputs, self.origin))
         return outputs
+
+    def computed(self, type: Type) -> Value:
+        """A value that a node is to compute."""
+        return Value(type, "node")
+
+    def producer(self, value: Value) -> Node | None:
+        """The node that computes a value, if one of this graph does."""
+        return next((node for node in reversed(self.nodes) if value in node.outputs), None)
 
     def op(self, op: str | Op, *inputs: Value, **attrs: Any) -> Value:
         """Apply an op that has one output and return it."""

@@ -199,10 +199,15 @@ class Net:
             constraint = getattr(self._built, f"{options or name}_constraint", None)
             self._try(f"{options or name}_constraint", constraint, shape)
             self._try(f"{options or name}_regularizer", regularizer, shape)
-            self.variables.append(
-                Variable(full, shape, initializer, trainable and self.trainable, regularizer, constraint, self.layer))
-            self._weights[full] = self.b.parameter(full, Type(shape))
+            variable = Variable(full, shape, initializer, trainable and self.trainable, regularizer, constraint,
+                                self.layer)
+            self.variables.append(variable)
+            self._weights[full] = self.declare(variable)
         return self._weights[full]
+
+    def declare(self, variable: Variable) -> Value:
+        """The value of a variable in the graph."""
+        return self.b.parameter(variable.name, Type(variable.shape))
 
     @staticmethod
     def _try(option: str, entry: Constraint | Regularizer | None, shape: tuple[int, ...]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from engine.graph.ir import GraphBuilder, Value
-from engine.layers.window import Padding, Sizes, flat, image, planes
+from engine.layers.window import Padding, Sizes, flat, image
 from engine.ops.base import ShapeMismatch
+from engine.types import times
 from engine.windows import output_size
 
 
@@ -55,9 +56,9 @@ def _volume(b: GraphBuilder, x: Value, kernel: Value, strides: Sizes, padding: P
     for number in range(window):
         part = b.op("slice", x, axis=1, start=number * step, stop=number * step + positions * stride)
         if stride > 1:
-            part = b.op("reshape", part, shape=(planes(batch, positions), stride, *rest))
+            part = b.op("reshape", part, shape=(times(batch, positions), stride, *rest))
             part = b.op("slice", part, axis=1, start=0, stop=1)
-        part = b.op("reshape", part, shape=(planes(batch, positions), *rest))
+        part = b.op("reshape", part, shape=(times(batch, positions), *rest))
         part = b.op("conv2d", part, _plane(b, kernel, number), strides=strides[1:], padding=padding[1:],
                     dilation=dilation[1:], **attrs)
         total = part if total is None else b.op("add", total, part)

@@ -16,7 +16,7 @@ from engine.ops.base import ShapeMismatch
 from engine.options import integer, only, option
 from engine.registry import register
 from engine.regularizers.base import Regularizer
-from engine.types import Batch
+from engine.types import times
 
 
 @register("layer")
@@ -46,9 +46,9 @@ class Dense(Weighted):
         (x,) = inputs
         if x.type.rank < 2:
             raise ShapeMismatch("rank 2 or more (batch, …, features)", text(x.shape))
-        *middle, features = x.shape[1:]
+        batch, *middle, features = x.shape
         kernel = net.weight("kernel", (features, self.units), self.kernel_initializer,
                             regularizer=self.kernel_regularizer)
         if middle:
-            x = net.b.op("reshape", x, shape=(Batch(math.prod(middle)), features))
-        return self.finish(net, net.b.op("matmul", x, kernel), self.units, (Batch(), *middle, self.units))
+            x = net.b.op("reshape", x, shape=(times(batch, math.prod(middle)), features))
+        return self.finish(net, net.b.op("matmul", x, kernel), self.units, (batch, *middle, self.units))

@@ -15,11 +15,11 @@ from engine.initializers.constant import Zeros
 from engine.initializers.variance_scaling import GlorotUniform
 from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
 from engine.layers.weighted import constraint, initializer, regularizer
-from engine.layers.window import planes
 from engine.options import Mismatch, Reader, either, entry, integer, only, option, optional, sequence
 from engine.options import text as string
 from engine.registry import register
 from engine.regularizers.base import Regularizer
+from engine.types import times
 
 _FORM = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 _sizes = sequence(optional(integer(minimum=1)), 1, 7)
@@ -80,7 +80,7 @@ def contract(b: GraphBuilder, x: Value, kernel: Value, names: Letters) -> Value:
     count, terms, width = (math.prod(sizes[name] for name in part) for part in (groups, summed, columns))
     batch: Any = sizes[rows[0]]
     for name in rows[1:]:
-        batch = planes(batch, sizes[name])
+        batch = times(batch, sizes[name])
     if groups:
         left = b.op("reshape", left, shape=(batch, 1, 1, count * terms))
         right = b.op("reshape", right, shape=(1, 1, terms, count * width))

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, LayerSample, Net, channels_last
-from engine.layers.window import Padding, Pair, Sizes, expect_spatial, flat, padding_mode, planes, window_padding
+from engine.layers.window import Padding, Pair, Sizes, expect_spatial, flat, padding_mode, window_padding
 from engine.ops.base import ShapeMismatch
 from engine.options import option, optional, spatial
 from engine.registry import register
+from engine.types import times
 from engine.windows import output_size
 
 LARGEST = 256
@@ -61,7 +62,7 @@ def _over(b: GraphBuilder, op: str, x: Value, first: int, window: Sizes, strides
         return _long(b, x, first, window[0], strides[0], padding[0])
     end = first + len(window)
     lead, inside, rest = x.shape[:first], x.shape[first:end], x.shape[end:]
-    seen = (reduce(planes, lead), *flat(inside, 1), math.prod(rest))
+    seen = (reduce(times, lead), *flat(inside, 1), math.prod(rest))
     y = b.apply(op, x if x.shape == seen else b.op("reshape", x, shape=seen), pool=flat(window, 1),
                 strides=flat(strides, 1), padding=flat(padding, (0, 0)))[0]
     shape = (*lead, *y.shape[3 - len(window):3], *rest)

@@ -11,7 +11,6 @@ from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, channels
 from engine.ops.base import ShapeMismatch
 from engine.options import Mismatch, Reader, integer, option, sequence
 from engine.registry import register
-from engine.types import Batch
 
 _dimensions = sequence(integer(minimum=-1), maximum=7)
 
@@ -49,7 +48,7 @@ class Reshape(Layer):
         if not fits:
             raise OptionMismatch("target_shape", f"a shape of {elements} elements", list(self.target_shape))
         shape = tuple(elements // known if dim == -1 else dim for dim in self.target_shape)
-        return net.b.op("reshape", x, shape=(Batch(), *shape))
+        return net.b.op("reshape", x, shape=(x.shape[0], *shape))
 
 
 @register("layer")
@@ -66,7 +65,7 @@ class Flatten(Layer):
 
     def build(self, net: Net, *inputs: Value) -> Value:
         (x,) = inputs
-        return net.b.op("reshape", x, shape=(Batch(), math.prod(x.shape[1:])))
+        return net.b.op("reshape", x, shape=(x.shape[0], math.prod(x.shape[1:])))
 
 
 def _order(value: Any, pointer: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, text
 from engine.ops.base import ShapeMismatch
 from engine.options import Mismatch, Reader, choice, option, spatial
-from engine.types import Batch
+from engine.types import times
 
 Sizes = tuple[int, ...]
 Pair = tuple[int, int]
@@ -69,13 +69,8 @@ def image(b: GraphBuilder, x: Value) -> Value:
     if x.type.rank == 3:
         return b.op("reshape", x, shape=(x.shape[0], 1, *x.shape[1:]))
     if x.type.rank == 5:
-        return b.op("reshape", x, shape=(planes(x.shape[0], x.shape[1]), *x.shape[2:]))
+        return b.op("reshape", x, shape=(times(x.shape[0], x.shape[1]), *x.shape[2:]))
     return x
-
-
-def planes(batch: Any, count: int) -> Any:
-    """`count` times as many examples."""
-    return Batch(batch.factor * count) if isinstance(batch, Batch) else batch * count
 
 
 def flat(sizes: Sequence[Any], fill: Any) -> tuple[Any, ...]:

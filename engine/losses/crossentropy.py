@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from engine.losses.target import (
 )
 from engine.options import boolean, integer, number, only, option, optional
 from engine.registry import register
-from engine.types import Batch
+from engine.types import times
 
 last_axis = only(-1, "classes are the last dimension")
 smoothing = number(minimum=0, maximum=1)
@@ -54,10 +55,7 @@ def against_rows(b: GraphBuilder, logits: Value, target: Value) -> Value:
     if logits.type.rank == 2:
         return b.apply("cross_entropy", logits, target)[0]
     batch, *middle, classes = logits.shape
-    count = 1
-    for dim in middle:
-        count *= dim
-    flat = (Batch(count), classes)
+    flat = (times(batch, math.prod(middle)), classes)
     losses = b.apply("cross_entropy", b.op("reshape", logits, shape=flat), b.op("reshape", target, shape=flat))[0]
     return b.op("reshape", losses, shape=(batch, *middle))
 

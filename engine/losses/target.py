@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Value
-from engine.types import Batch
+from engine.types import Dim, times
 
 EPSILON = 1e-7
 """Probabilities are kept this far from 0 and 1, as by keras.config.epsilon()."""
@@ -68,19 +68,18 @@ def normalized(b: GraphBuilder, x: Value, axes: tuple[int, ...]) -> Value:
 
 def input_of(b: GraphBuilder, output: Value, op: str) -> Value | None:
     """What `op` was applied to, if that is how the value was computed."""
-    for node in reversed(b.nodes):
-        if output in node.outputs:
-            return node.inputs[0] if node.op.name == op else None
-    return None
+    node = b.producer(output)
+    return node.inputs[0] if node is not None and node.op.name == op else None
 
 
 def label_codes(b: GraphBuilder, target: Value) -> Value:
     """Class codes (batch,) of codes or of one row of scores for each example."""
     if target.dtype == "int32":
-        return target if target.type.rank == 1 else b.op("reshape", target, shape=(Batch(),))
+        return target if target.type.rank == 1 else b.op("reshape", target, shape=target.shape[:1])
     return b.op("argmax", target)
 
 
-def elements(value: Value) -> int:
-    """The number of elements of one example."""
-    return math.prod(dim for dim in value.shape if not isinstance(dim, Batch))
+def elements(value: Value) -> Dim:
+    """The number of elements of all examples."""
+    batch, *others = value.shape
+    return times(batch, math.prod(others))

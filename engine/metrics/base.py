@@ -16,7 +16,6 @@ from engine.losses.base import spread
 from engine.losses.target import Target, per_example
 from engine.options import option, optional, text
 from engine.registry import snake_case
-from engine.types import Batch
 
 Totals = npt.NDArray[np.float64]
 
@@ -99,7 +98,7 @@ def column_sums(b: GraphBuilder, *values: Value) -> Value:
 
 def widened(b: GraphBuilder, weight: Value, like: Value) -> Value:
     """Weights (batch,) with dimensions of 1 behind, so that they multiply values of any rank."""
-    return b.op("reshape", weight, shape=(Batch(), *(1,) * (like.type.rank - 1)))
+    return b.op("reshape", weight, shape=(*weight.shape[:1], *(1,) * (like.type.rank - 1)))
 
 
 def ones(b: GraphBuilder, like: Value) -> Value:

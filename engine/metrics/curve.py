@@ -13,7 +13,6 @@ from engine.metrics.base import Totals, ones, ratio, widened
 from engine.metrics.confusion import Confusion
 from engine.options import Mismatch, boolean, choice, integer, number, option, optional, sequence
 from engine.registry import register
-from engine.types import Batch
 
 _share = number(minimum=0, maximum=1)
 
@@ -28,14 +27,14 @@ def counts(b: GraphBuilder, scores: Value, truth: Value, weights: Value, thresho
     """True and false positives, true and false negatives at evenly spaced thresholds: (4 * thresholds,)."""
     # As Keras: what is no probability counts as the nearest one.
     scores = b.op("clip", scores, low=0.0, high=1.0)
-    flat = (Batch(elements(scores)),)
+    flat = (elements(scores),)
     values = (b.op("reshape", value, shape=flat) for value in (scores, truth, weights))
     return b.op("reshape", b.op("histogram", *values, thresholds=thresholds), shape=(4 * thresholds,))
 
 
 def counts_at(b: GraphBuilder, scores: Value, truth: Value, weights: Value, cuts: np.ndarray) -> Value:
     """The same at any thresholds."""
-    column = (Batch(elements(scores)), 1)
+    column = (elements(scores), 1)
     scores, truth, weights = (b.op("reshape", value, shape=column) for value in (scores, truth, weights))
     above = b.op("greater", b.op("clip", scores, low=0.0, high=1.0), b.constant(cuts))
     yes, no = b.op("multiply", truth, weights), b.op("multiply", b.op("scale", truth, factor=-1.0, offset=1.0), weights)

@@ -12,7 +12,6 @@ from engine.losses.target import EPSILON, Target, complement, elements
 from engine.metrics.base import Metric, Totals, shown, widened
 from engine.options import Mismatch, boolean, integer, number, option, optional, sequence
 from engine.registry import register
-from engine.types import Batch
 
 _class = integer(minimum=0, maximum=4096)
 _classes = sequence(_class, 1, 4096)
@@ -56,14 +55,14 @@ class Union(Metric):
             valid = b.op("multiply", valid if valid is not None else b.op("equal", truth, truth), wide)
         rows = [self._one_hot(b, value) for value in (truth, said)]
         if valid is not None:
-            column = b.op("reshape", valid, shape=(Batch(elements(truth)), 1))
+            column = b.op("reshape", valid, shape=(elements(truth), 1))
             rows[0] = b.op("multiply", rows[0], column)
         matrix = b.op("matmul", *rows, transpose_a=True)
         return b.op("reshape", matrix, shape=(self.classes() ** 2,))
 
     def _one_hot(self, b: GraphBuilder, codes: Value) -> Value:
         """Rows of 0 and 1; a code out of range is a row of zeros, a fraction is cut off."""
-        column = b.op("reshape", codes, shape=(Batch(elements(codes)), 1))
+        column = b.op("reshape", codes, shape=(elements(codes), 1))
         low = np.arange(self.classes(), dtype=np.float32)
         low[0] = np.nextafter(np.float32(-1), np.float32(0))  # cut off, what lies above -1 is 0
         reached = b.op("greater_equal", column, b.constant(low))

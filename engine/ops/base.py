@@ -64,6 +64,8 @@ class Op:
     """True for an op that writes a parameter or a record: never removed, shared or reordered."""
     stateful: ClassVar[bool] = False
     """True for an op whose last input is the run's state."""
+    run_only: ClassVar[bool] = False
+    """True for an op that follows the state to a run's rows, records or learning rates: no one may call it by hand."""
     overwrites: ClassVar[Mapping[int, int]] = {}
     """Output -> input whose buffer it may take over, since each element is read before it is written."""
     views: ClassVar[Mapping[int, int]] = {}

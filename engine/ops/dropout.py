@@ -37,7 +37,7 @@ class Dropout(Op):
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
         (g,) = grads
         assert g is not None
-        return (b.op("dropout", g, **node.attrs), None)
+        return (b.op("dropout", g, node.inputs[1], **node.attrs), None)
 
     def reference(
         self, *arrays: np.ndarray, rate: float, stream: int, state: tuple[int, int] = REFERENCE_STATE

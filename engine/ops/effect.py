@@ -44,6 +44,7 @@ class Record(Op):
 
     effect = True
     stateful = True
+    run_only = True
 
     def infer(self, *types: Type, offset: int, width: int) -> tuple[Type, ...]:
         return ()

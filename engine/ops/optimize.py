@@ -29,6 +29,7 @@ class Update(Op):
 
     effect = True
     stateful = True
+    run_only = True
 
     def infer(self, *types: Type, rule: str, slots: int, **attrs: Any) -> tuple[Type, ...]:
         return ()
@@ -54,6 +55,7 @@ class Step(Op):
     """
 
     stateful = True
+    run_only = True
 
     def infer(self, *types: Type, rule: str, slots: int, extra: int = 0, **attrs: Any) -> tuple[Type, ...]:
         weight = types[0]

@@ -20,6 +20,7 @@ class Gather(Op):
     """The rows of a table that this batch takes: entries cursor … cursor + batch of the order in the state."""
 
     stateful = True
+    run_only = True
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
         rows, _state = types
