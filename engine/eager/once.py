@@ -137,7 +137,7 @@ class _Bound:
         from engine.runtime.stream import Stream
 
         ends = list(accumulate(len(call.args) for call in calls))
-        block = np.concatenate([call.args for call in calls]) if calls else np.zeros(0, np.int64)
+        block: Any = np.concatenate([call.args for call in calls])
         starts = [0, *ends[:-1]]
         moved = [replace(call, args=block[start:end]) for call, start, end in zip(calls, starts, ends, strict=True)]
         self._counters = np.zeros(run_state.FIELDS, np.int64)

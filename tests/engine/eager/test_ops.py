@@ -14,7 +14,7 @@ from engine.eager.tape import Eager
 from engine.graph.ir import GraphBuilder
 from engine.lowering.plan import compile_plan
 from engine.ops.base import Op, Sample, find
-from engine.runtime.session import Session, aligned
+from engine.runtime.session import Session
 from engine.runtime.threads import Workers
 from engine.types import Type
 from tests.engine.lowered import IDENTITY, same_bits, state_array
