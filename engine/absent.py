@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _CODE = "it would run code, and definitions are data"
+_STEP = "texts never enter a model: give it as a step of data.preprocessing with these options"
 
 ABSENT: Mapping[str, Mapping[str, str]] = {
-    "layer": dict.fromkeys(("Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"), _CODE),
+    "layer": {**dict.fromkeys(("Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"), _CODE),
+              **dict.fromkeys(("TextVectorization", "StringLookup"), _STEP),
+              "Hashing": "it is a step of data.preprocessing, with Keras's own hashes"},
     "loss": {"CTC": "alignments of sequences are not supported",
              "Circle": "it compares the examples of a batch with each other"},
     "metric": {"MeanMetricWrapper": _CODE,

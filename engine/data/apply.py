@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from engine import registry
 from engine.data.npy import Array
+from engine.data.texts import texts
 from engine.data.transform import MISSING_CODE, UNKNOWN_CODE, State, Transform, flags
 from engine.data.types import BOOLEANS, MISSING
 from engine.errors import DataError, nearest, show
@@ -104,6 +105,8 @@ def _encode(column: Any, part: Mapping[str, Any]) -> Array:
     if part["kind"] == "category":
         codes = {text: code for code, text in enumerate(part["categories"])}
         return np.array([_code(value, codes) for value in np.asarray(column, object).reshape(-1)], np.int32)
+    if part["kind"] == "text":
+        return texts(_text(value) for value in np.asarray(column, object).reshape(-1))
     try:
         values = np.asarray(column)
         if values.dtype.kind not in "biuf":
@@ -148,6 +151,10 @@ def _code(value: Any, codes: Mapping[str, int]) -> int:
         return MISSING_CODE
     text = str(value).strip()
     return codes.get(text, MISSING_CODE if text in MISSING_TEXTS else UNKNOWN_CODE)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
 def _number(value: Any) -> float:

@@ -176,10 +176,11 @@ class _Resolver:
         feature, profile = self.features[name], self.manifest["profile"][name]
         shape = tuple(feature["shape"])
         if feature["type"] == "text":
-            self._fault(self._at("features"), "columns of numbers, categories or pictures",
-                        f"{show(name)}, which is free text (long, or too many different ones); list the features "
-                        "without it")
-            return Part(name=name, source=name, kind="numeric", shape=())
+            if feature["file"] is None:
+                self._fault(self._at("features"), "columns of numbers, categories or pictures",
+                            f"{show(name)}, free text of a dataset uploaded before texts were stored: upload it again, "
+                            "or list the features without it")
+            return Part(name=name, source=name, kind="text", shape=(), missing=profile.get("missing", 0))
         if feature["type"] == "category":
             return Part(name=name, source=name, kind="category", shape=(), values=tuple(feature["categories"]),
                         missing=profile["missing"])
@@ -220,7 +221,11 @@ class _Resolver:
     def _complete(self, parts: Mapping[str, list[Part]]) -> None:
         """Nothing may be missing at the end, and nothing still be texts."""
         for part in dict.fromkeys(part for row in parts.values() for part in row):
-            if part.missing:
+            if part.kind == "text":
+                self._fault(self._at("features"), "columns of numbers, categories or pictures",
+                            f"{show(part.source)}, which is free text (long, or too many different ones); give it a "
+                            "step such as TextVectorization, or list the features without it")
+            elif part.missing:
                 profile = self.manifest["profile"][part.source]
                 self._fault(self._at("preprocessing"), f"a step for the missing values of column {show(part.source)} "
                             "(Impute" + (", or OneHot)" if part.kind == "category" else ")"),

@@ -35,18 +35,22 @@ class Column:
 
     name: str
     type: str
-    """image, integer, number, boolean, category or text (free text: too many values, not stored)."""
+    """image, integer, number, boolean, category or text (free text: too many values for categories)."""
     shape: tuple[int, ...] = ()
     dtype: str
     file: str | None
     index: int | None = None
     """Its place on the last axis of a file that it shares."""
     categories: tuple[str, ...] | None = None
+    texts: str | None = None
+    """The file of a text column's bytes; `file` then says where each row's end (int64)."""
 
     def to_json(self) -> dict[str, Any]:
         """Its entry in the manifest's `features`."""
         entry = {"name": self.name, "type": self.type, "shape": list(self.shape), "dtype": self.dtype,
                  "file": self.file, "index": self.index}
+        if self.texts is not None:
+            entry["texts"] = self.texts
         return entry if self.categories is None else {**entry, "categories": list(self.categories)}
 
 

@@ -18,6 +18,7 @@ from engine.data.dataset import Dataset
 from engine.data.npy import Array, row_chunks
 from engine.data.splits import Rows, divide, surprises
 from engine.data.targets import read_target
+from engine.data.texts import Spelled
 from engine.data.transform import Part
 from engine.options import write
 
@@ -55,7 +56,7 @@ def prepare(dataset: Dataset, plan: DataPlan, *, seed: int) -> Prepared:
     inputs: dict[str, Array] = {}
     states: dict[str, Any] = {}
     for name, parts in plan.parts.items():
-        fitted = [_fit(part, dataset.columns[part.source], splits["train"]) for part in parts]
+        fitted = [_fit(part, _source(part, dataset.columns), splits["train"]) for part in parts]
         inputs[name] = _assemble(plan.inputs[name], parts, fitted, dataset.columns)
         spec = plan.inputs[name]
         inference = [write(entry) for entry in plan.block.augmentation] if spec.shape != spec.stored_shape else []
@@ -69,7 +70,7 @@ def prepare(dataset: Dataset, plan: DataPlan, *, seed: int) -> Prepared:
         affine=affine_of(preprocessing), augmentations=plan.block.augmentation, warnings=tuple(warnings))
 
 
-def _fit(part: Part, column: Array, train: Rows) -> list[dict[str, Any]]:
+def _fit(part: Part, column: Any, train: Rows) -> list[dict[str, Any]]:
     """The states of a part's steps, each learnt from training rows as the steps before it leave them."""
     states: list[dict[str, Any]] = []
     for step in part.steps:
@@ -82,14 +83,20 @@ def _fit(part: Part, column: Array, train: Rows) -> list[dict[str, Any]]:
     return states
 
 
-def _chunks(column: Array, rows: Rows, states: tuple[dict[str, Any], ...], width: int) -> Iterator[Array]:
+def _chunks(column: Any, rows: Rows, states: tuple[dict[str, Any], ...], width: int) -> Iterator[Array]:
     for chunk in row_chunks(len(rows), 8 * width):
         yield run_steps(_values(column[rows[chunk]]), states)
 
 
+def _source(part: Part, columns: Mapping[str, Array]) -> Any:
+    """The dataset's column as the part's first step takes it."""
+    origin, column = part.origin, columns[part.source]
+    return Spelled(column, list(map(str, origin.values))) if origin.kind == "text" and origin.values else column
+
+
 def _values(rows: Array) -> Array:
-    """As steps take them: codes stay codes, all else becomes float64."""
-    return np.asarray(rows) if rows.dtype == np.int32 else np.asarray(rows, np.float64)
+    """As steps take them: codes and texts stay what they are, all else becomes float64."""
+    return np.asarray(rows) if rows.dtype in (np.int32, object) else np.asarray(rows, np.float64)
 
 
 def _assemble(spec: InputSpec, parts: tuple[Part, ...], fitted: list[list[dict[str, Any]]],
@@ -101,7 +108,7 @@ def _assemble(spec: InputSpec, parts: tuple[Part, ...], fitted: list[list[dict[s
     matrix = np.empty((len(first), *spec.stored_shape), np.float32)
     start = 0
     for part, states in zip(parts, fitted, strict=True):
-        column = columns[part.source]
+        column = _source(part, columns)
         width = part.shape[-1] if part.shape else 1
         for chunk in row_chunks(len(column), 8 * math.prod(part.shape)):
             values = run_steps(_values(column[chunk]), states)

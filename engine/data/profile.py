@@ -12,12 +12,14 @@ import numpy as np
 from engine.data import limits
 from engine.data.images import data_uri, is_picture
 from engine.data.npy import Array, row_chunks
+from engine.data.texts import Texts
 
 Splits = Mapping[str, Sequence[int]]
 LISTED_NUMBERS = 64
+LISTED_CHARACTERS = 300
 
 
-def profile(features: Sequence[Mapping[str, Any]], columns: Mapping[str, Array], splits: Splits,
+def profile(features: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], splits: Splits,
             target: str | None) -> dict[str, Any]:
     """A profile for every column, by its name. Many columns list fewer distinct values each, the target never."""
     listed = limits.LISTED_IN_ALL // max(1, len(features))
@@ -28,6 +30,8 @@ def profile(features: Sequence[Mapping[str, Any]], columns: Mapping[str, Array],
         own = limits.MAX_LISTED_VALUES if feature["name"] == target else listed
         if column is None:
             profiles[feature["name"]] = {"count": splits_end(splits)}
+        elif feature["type"] == "text":
+            profiles[feature["name"]] = _texts(column)
         elif feature["type"] == "category":
             profiles[feature["name"]] = _categories(column, feature["categories"], splits, listed)
         elif column.dtype == np.uint8:
@@ -40,6 +44,13 @@ def profile(features: Sequence[Mapping[str, Any]], columns: Mapping[str, Array],
 def splits_end(splits: Splits) -> int:
     """Rows of all splits together."""
     return max(stop for _, stop in splits.values())
+
+
+def _texts(column: Texts) -> dict[str, Any]:
+    sizes = column.row_bytes
+    present = sizes[sizes > 0]
+    return {"count": len(present), "missing": len(sizes) - len(present), "longest_bytes": int(present.max(initial=0)),
+            "mean_bytes": float(present.mean()) if present.size else 0.0}
 
 
 def _categories(column: Array, names: Sequence[str], splits: Splits, listed: int) -> dict[str, Any]:
@@ -135,6 +146,8 @@ def _shown(feature: Mapping[str, Any], value: Array) -> Any:
         return data_uri(value)
     if feature["type"] == "category":
         return None if value < 0 else feature["categories"][int(value)]
+    if feature["type"] == "text":
+        return str(value)[:LISTED_CHARACTERS] or None
     if value.size > LISTED_NUMBERS:
         return {"shape": list(value.shape), "first": _plain(value.ravel()[:LISTED_NUMBERS].tolist())}
     return _plain(value.tolist())

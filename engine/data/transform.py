@@ -1,7 +1,8 @@
 """What a preprocessing step is, and what it does to a column on its way into an input.
 
-A column travels as a Part: numbers (float64, NaN = missing), codes of categories (int32, -1 = missing, -2 = unknown) or
-bytes of pictures (uint8, for which every step must be affine, since the compiled plan does the arithmetic). A step is
+A column travels as a Part: numbers (float64, NaN = missing), codes of categories (int32, -1 = missing, -2 = unknown),
+texts (objects, empty = missing) or bytes of pictures (uint8, for which every step must be affine, since the compiled
+plan does the arithmetic). A step is
 resolved from the manifest alone, fitted on training rows, and leaves a JSON state that is enough to apply it anywhere.
 """
 
@@ -41,7 +42,7 @@ class Part:
     name: str
     source: str
     kind: str
-    """numeric, category or image."""
+    """numeric, category, text or image."""
     shape: tuple[int, ...]
     values: tuple[str, ...] | tuple[int, ...] | None = None
     """The categories, or the distinct integers of a numeric column if a profile lists them."""
@@ -60,9 +61,20 @@ class Part:
         return self.steps[0].before if self.steps else self
 
     @property
+    def textual(self) -> bool:
+        """Whether it is the texts of the dataset, before any step."""
+        return self.kind in ("text", "category") and not self.steps
+
+    @property
     def described(self) -> str:
         """For messages."""
-        return {"numeric": "numbers", "category": "categories", "image": "pictures"}[self.kind]
+        return {"numeric": "numbers", "category": "categories", "text": "free text",
+                "image": "pictures"}[self.kind]
+
+
+def as_text(part: Part, **changes: Any) -> Part:
+    """A column of categories or texts as texts: what is predicted for may be a text that no row has."""
+    return replace(part, kind="text", **changes)
 
 
 def columns_option() -> Any:
@@ -75,7 +87,8 @@ def columns_option() -> Any:
 class Sample:
     """An input of a transform and what must come out: for the conformance tests.
 
-    `training` are the rows it is fitted on, `values` those it is applied to. Texts are given as codes of `part.values`.
+    `training` are the rows it is fitted on, `values` those it is applied to. Categories are given as codes of
+    `part.values`.
     """
 
     options: Mapping[str, Any]

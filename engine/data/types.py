@@ -15,7 +15,7 @@ from engine.data.npy import Array
 from engine.data.rows import NUMBER
 from engine.errors import DataError, show
 
-TYPES = ("integer", "number", "boolean", "category")
+TYPES = ("integer", "number", "boolean", "category", "text")
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "<NA>")
 BOOLEANS = {"false": 0.0, "true": 1.0}
 
@@ -43,6 +43,8 @@ class Inference:
         self._boolean = self._integer = self._number = True
         self._distinct: set[str] | None = set()
         self.rows = 0
+        self.bytes = 0
+        """Of the present values in UTF-8."""
         self.missing = 0
         self.late = False
         """Numbers came before the first text and were not collected: `collect` must see all values again."""
@@ -56,6 +58,7 @@ class Inference:
         self.rows += len(values)
         self.missing += len(values) - len(present)
         joined = "\0".join([*present, ""])
+        self.bytes += len(joined.encode()) - len(present)
         self._boolean = self._boolean and _BOOLEANS.fullmatch(joined) is not None
         self._integer = self._integer and _INTEGERS.fullmatch(joined) is not None
         self._number = self._number and (self._integer or _NUMBERS.fullmatch(joined) is not None)
@@ -105,7 +108,7 @@ class Inference:
     def dtype(self) -> str:
         """How the column is stored: NaN stands for a missing number, -1 for a missing category."""
         if self.type in ("category", "text"):
-            return "int32"
+            return "int32" if self.type == "category" else "str"
         if self.type == "number" or self.missing:
             return "float64"
         return "bool" if self.type == "boolean" else "int64"

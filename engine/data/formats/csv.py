@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from engine.data.format import SPLIT_NAMES, SPLITS, Column, Contents, Format, Pr
 from engine.data.npy import MAGIC, ArrayFile
 from engine.data.readers import mapping
 from engine.data.rows import DELIMITERS, NUMBER, Block, Table
+from engine.data.texts import BEFORE, TextFile
 from engine.data.types import MISSING, TYPES, Budget, Conversion, Inference
 from engine.errors import DataError, nearest, pointer_to, show
 from engine.options import choice, option, optional, sequence, text
@@ -29,7 +31,7 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 class Csv(Format):
     """A comma, semicolon or tab separated table in UTF-8 with a header line.
 
-    Its columns are integers, numbers, booleans, categories or free text (which is not stored).
+    Its columns are integers, numbers, booleans, categories or free text.
     """
 
     delimiter: str | None = option(optional(choice(*DELIMITERS)), default=None,
@@ -75,11 +77,14 @@ class Csv(Format):
         if "train" not in splits:
             raise DataError("no_train_split", "expected rows of the train split, received none", where=show(self.split))
         columns = _layout(inferred)
-        files = {dtype: writer.file(dtype, dtype, (sum(splits.values()), count))
-                 for dtype, count in Counter(column.dtype for column in columns if column.file).items()}
+        files = {dtype: writer.file(dtype, "int64" if dtype == "str" else dtype, (sum(splits.values()), count))
+                 for dtype, count in Counter(column.dtype for column in columns).items()}
+        written = {column.name: TextFile(writer.file(column.texts.removesuffix(".npy"), "uint8",
+                                                     (BEFORE + inferred[column.name].bytes,)))
+                   for column in columns if column.texts}
         for number, split in enumerate(splits):
             before = (len(splits) + number) * table.bytes
-            self._write(table, split, inferred, files, texts,
+            self._write(table, split, inferred, files, written, texts,
                         partial(_report, progress, before, len(splits), 2 * table.bytes))
         warnings = table.warnings + [f"column {show(name)} has no values" for name, column in inferred.items()
                                      if column.missing == column.rows]
@@ -100,13 +105,16 @@ class Csv(Format):
         return names
 
     def _write(self, table: Table, split: str, inferred: Mapping[str, Inference], files: Mapping[str, ArrayFile],
-               texts: frozenset[str], progress: Callable[[int], None]) -> None:
+               written: Mapping[str, TextFile], texts: frozenset[str], progress: Callable[[int], None]) -> None:
         convert = {name: Conversion(name, column, texts) for name, column in inferred.items() if column.type != "text"}
         for block in table.blocks(progress):
             chosen = np.array([name == split for name in self._splits(table, block)])
             parts: dict[str, list[np.ndarray]] = {dtype: [] for dtype in files}
             for name, values in zip(table.names, block.columns, strict=True):
-                if name in convert:
+                if name in written:
+                    present = ["" if value in texts else value for value in values]
+                    parts["str"].append(written[name].append(list(compress(present, chosen))))
+                elif name in convert:
                     parts[inferred[name].dtype].append(convert[name](values, block.lines)[chosen])
             for dtype, file in files.items():
                 file.append(np.stack(parts[dtype], axis=1))
@@ -157,9 +165,9 @@ def _layout(inferred: Mapping[str, Inference]) -> list[Column]:
     used: Counter[str] = Counter()
     columns = []
     for name, column in inferred.items():
-        stored = column.type != "text"
+        place = used[column.dtype]
         columns.append(Column(name=name, type=column.type, dtype=column.dtype, categories=column.categories,
-                              file=f"{column.dtype}.npy" if stored else None,
-                              index=used[column.dtype] if stored else None))
-        used[column.dtype] += stored
+                              file=f"{column.dtype}.npy", index=place,
+                              texts=f"text-{place}.npy" if column.type == "text" else None))
+        used[column.dtype] += 1
     return columns

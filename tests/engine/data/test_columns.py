@@ -96,7 +96,8 @@ def test_several_inputs(table):
                              "60 values are missing"}),
     ({"features": ["name", "income"], "target": "label"},
      {"/data/features": "expected columns of numbers, categories or pictures, received 'name', which is free text "
-                        "(long, or too many different ones); list the features without it"}),
+                        "(long, or too many different ones); give it a step such as TextVectorization, or list the "
+                        "features without it"}),
     ({"features": ["income"], "target": "age"},
      {"/data/target": "expected a target in every row, received 9 rows without a value of 'age'"}),
     ({"features": ["income"], "target": "name"},
@@ -128,7 +129,8 @@ def test_several_inputs(table):
     ({"features": ["income"], "target": "label", "preprocessing": [{"type": "OneHot"}]},
      {"/data/preprocessing/0": "expected a column that OneHot can be applied to, received none among the features"}),
     ({"features": ["empty"], "target": "label", "preprocessing": [{"type": "Normalise"}]},
-     {"/data/preprocessing/0/type": "expected one of Impute, Index, Normalization, OneHot, Rescaling, received "
+     {"/data/preprocessing/0/type": "expected one of Discretization, Hashing, Impute, Index, IntegerLookup, "
+                                    "Normalization, OneHot, Rescaling, StringLookup, TextVectorization, received "
                                     "'Normalise'; did you mean 'Normalization'?"}),
     ({"features": ["income"], "target": "label", "preprocessing": [
         {"type": "Rescaling", "scale": float("nan")}, {"type": "Normalization", "mean": 1}]},

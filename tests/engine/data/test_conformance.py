@@ -113,6 +113,8 @@ def test_a_format_reads_its_own_options_back(cls):
 def as_values(part, values):
     if part.kind == "category":
         return np.asarray(values, np.int32)
+    if part.kind == "text":
+        return np.array(values, object)
     return np.asarray(values, np.float64).reshape(-1, *part.shape)
 
 

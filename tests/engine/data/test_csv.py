@@ -116,12 +116,24 @@ def test_types_can_be_told(take):
     refused(take, "a\ntrue\nyes\n", "csv_value", types={"a": "boolean"})
 
 
-def test_free_text_is_known_but_not_stored(take, monkeypatch):
+def test_free_text_is_stored(take, monkeypatch):
     monkeypatch.setattr(limits, "MAX_CLASSES", 5)
     content = "id,note,y\n" + "".join(f"user-{n},{'x' * 300 if n == 1 else 'y'},{n}\n" for n in range(6))
     dataset = take(content, "x.csv")
-    assert types(dataset) == {"id": ("text", "int32"), "note": ("text", "int32"), "y": ("integer", "int64")}
-    assert list(dataset.columns) == ["y"]
+    assert types(dataset) == {"id": ("text", "str"), "note": ("text", "str"), "y": ("integer", "int64")}
+    assert list(dataset.columns["id"][2:4]) == ["user-2", "user-3"]
+    assert [dataset.columns["note"][row] for row in (0, 1)] == ["y", "x" * 300]
+    assert dataset.manifest["profile"]["id"] == {"count": 6, "missing": 0, "longest_bytes": 6, "mean_bytes": 6.0}
+    assert dataset.manifest["preview"][1]["note"] == "x" * 300
+
+
+def test_text_may_be_asked_for_and_divided_and_missing(take):
+    content = "said,part,y\nwärm,test,1\n,train,2\nNA,train,3\n\"two\nlines\",train,4\n,val,5\n"
+    dataset = take(content, "x.csv", types={"said": "text"}, split="part")
+    assert list(dataset.columns["said"][:]) == ["", "", "two\nlines", "", "wärm"]
+    assert dataset.manifest["profile"]["said"]["missing"] == 3
+    assert list(take("a,b\n,1\n,2\n", "x.csv", types={"a": "text"}).columns["a"][:]) == ["", ""]
+    assert list(take("a,b\n1,1\n2.5,2\n", "x.csv", types={"a": "text"}).columns["a"][np.array([1, 0])]) == ["2.5", "1"]
 
 
 def test_a_text_after_many_numbers_makes_a_column_of_categories(take, monkeypatch):
