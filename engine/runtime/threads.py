@@ -15,7 +15,6 @@ LOOK_SECONDS = 0.1
 """Between two looks of the waiting thread: is it to leave, and does the work go on?"""
 HUNG_SECONDS = 120.0
 """Without a chunk done for so long, a call will never end. The longest ones known take seconds."""
-LEAVE_SECONDS = 1e-3
 
 
 class Left(Exception):
@@ -42,7 +41,8 @@ class Workers:
         """Run up to `steps` steps and return how many were done.
 
         `leave` is asked ten times a second, by this thread; where it says so, Left is raised. Raises HungError, which
-        names the call, if nothing goes on any more. If a signal's handler raises, the step at hand is finished first.
+        names the call, if nothing goes on any more, also on the way out. If a signal's handler raises, the step at hand
+        is finished first.
         """
         if self._hung:
             raise HungError("the threads still wait for a call that does not end")
@@ -51,35 +51,37 @@ class Workers:
             helper.start()
             self._helpers.append(helper)
         if self._run is not None:  # whose end a signal's handler has cut short
-            self._run.end()
+            self._end(self._run)
         stream.reset(steps)
         threads = min(self.threads, stream.widest)
         run = self._run = Run(stream, threads, steps)
         try:
             for _ in range(threads):
                 self._orders.put(run)
-            self._wait(run, leave)
+            while not run.answered(LOOK_SECONDS):
+                if leave is not None and leave():
+                    stream.leave()
+                    raise Left
+                self._look(run)
         finally:
             if not self._hung:
-                run.end()
+                self._end(run)
                 self._run = None
         return int(stream.control[streams.STEPS_DONE])
 
-    def _wait(self, run: Run, leave: Callable[[], bool] | None) -> None:
-        """Until a thread has come out of the run."""
-        before, looks = -1, 0
-        while not run.answered(LOOK_SECONDS):
-            if leave is not None and leave():
-                run.stream.leave()
-                run.end()
-                raise Left
-            # Looks are counted, not seconds: a process that was stopped for an hour has looked once.
-            now = run.stream.progress()
-            before, looks = now, looks + 1 if now == before else 0
-            if looks >= self._hung_looks:
-                self._hung = True
-                seconds = self._hung_looks * LOOK_SECONDS
-                raise HungError(f"nothing has gone on for {seconds:g} s in {run.stream.at()}")
+    def _end(self, run: Run) -> None:
+        """Close a run and wait for those inside, who leave after the step they are in at the latest."""
+        run.close()
+        while run.inside:
+            if not run.answered(LOOK_SECONDS):
+                self._look(run)
+
+    def _look(self, run: Run) -> None:
+        """Raise HungError if nothing has gone on for too many looks."""
+        if run.idle_looks() >= self._hung_looks:
+            self._hung = True
+            seconds = self._hung_looks * LOOK_SECONDS
+            raise HungError(f"nothing has gone on for {seconds:g} s in {run.stream.at()}")
 
     def close(self) -> None:
         """End the threads; one that hangs in a call ends with the process."""
@@ -91,7 +93,7 @@ class Workers:
 
 
 class Run:
-    """One run of a stream. After `end`, no thread is in it, and none that comes late gets in."""
+    """One run of a stream. After `close`, no thread that comes late gets in; `inside` says how many still are."""
 
     def __init__(self, stream: Stream, threads: int, steps: int) -> None:
         self.stream = stream
@@ -99,20 +101,21 @@ class Run:
         self._answers: SimpleQueue[BaseException | None] = SimpleQueue()
         # A plain lock: a signal's handler that raises between a Condition's lock and its block would leave it locked.
         self._lock = Lock()
-        self._inside = 0
+        self.inside = 0
         self._over = False
+        self._seen, self._idle = -1, 0
 
     def take_part(self) -> None:
         """A thread's part, from when it comes until all steps are done."""
         with self._lock:
             if self._over:
                 return
-            self._inside += 1
+            self.inside += 1
         try:
             self.stream.run(self._threads, self._steps)
         finally:
             with self._lock:
-                self._inside -= 1
+                self.inside -= 1
             self._answers.put(None)
 
     def answered(self, seconds: float) -> bool:
@@ -123,13 +126,20 @@ class Run:
             return False
         return True
 
-    def end(self) -> None:
-        """Wait for those inside, who leave after the step they are in at the latest. May be called again."""
+    def idle_looks(self) -> int:
+        """Looks in a row, this one included, that found no chunk done since the one before.
+
+        Looks are counted, not seconds: a process that was stopped for an hour has looked once.
+        """
+        before, self._seen = self._seen, self.stream.progress()
+        self._idle = self._idle + 1 if self._seen == before else 0
+        return self._idle
+
+    def close(self) -> None:
+        """Let nobody in, and ask those inside to end after this step. May be called again."""
         with self._lock:
             self._over = True
         self.stream.finish()
-        while self._inside:
-            self.answered(LEAVE_SECONDS)
 
 
 def _help(orders: SimpleQueue[Run | None]) -> None:

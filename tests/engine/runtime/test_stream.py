@@ -108,6 +108,33 @@ def test_a_call_that_does_not_end_is_named(workers: Workers):
     stuck.set()
 
 
+@pytest.mark.parametrize("by", ["leave", "signal"])
+def test_a_run_that_is_left_in_a_call_that_does_not_end_is_given_up(by: str):
+    stuck, entered, workers = threading.Event(), threading.Event(), Workers(2, hung_seconds=0.5)
+    calls = Calls()
+    calls.add("stuck", 2, lambda args, begin, end: (entered.set(), stuck.wait(30), None)[2])
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt_soon() -> None:
+        entered.wait(10)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        if by == "signal":
+            threading.Thread(target=interrupt_soon).start()
+        with pytest.raises(HungError, match="in stuck$") as raised:
+            workers.run(calls.stream(2), 1, entered.is_set if by == "leave" else None)
+        assert isinstance(raised.value.__context__, Left if by == "leave" else KeyboardInterrupt)
+        assert not stuck.is_set()
+    finally:
+        stuck.set()
+        signal.signal(signal.SIGUSR1, before)
+        workers.close()
+
+
 def test_slow_work_is_not_taken_for_a_hang():
     calls, workers = Calls(), Workers(2, hung_seconds=0.5)
     calls.add("slow", 8, lambda args, begin, end: time.sleep(0.2 * (end - begin)))
