@@ -21,7 +21,8 @@ from engine.variables import empty_slots, initial_weights
 class Bound:
     """`weights` and `slots` are what `train` changes in place. `repeated` says what is computed again to save memory.
 
-    `memory_bytes` bounds weights, slots and the training plan's arena together, as far as it goes.
+    `memory_bytes` bounds weights, slots and the training plan's arena together, as far as it goes; where that is not
+    enough, `exceeds` says so.
     """
 
     def __init__(self, spec: JobSpec, prepared: Prepared, batch: int, workers: Workers, memory_bytes: int | None,
@@ -44,6 +45,9 @@ class Bound:
         with stages("plan"):
             limit = None if memory_bytes is None else max(0, memory_bytes - kept)
             plan, self.repeated = compile_within(program.graph, batch, limit, spec.training.numerics)
+            planned = kept + plan.allocation.arena_bytes
+            self.exceeds = "" if memory_bytes is None or planned <= memory_bytes else (
+                f"expected a training that plans at most {memory_bytes:,} bytes, received one of {planned:,}")
         with stages("compute kernels"):
             self.train = Runner(program, batch, store, self._with(weights), workers, seed=spec.training.seed, plan=plan)
             self.train.bind()

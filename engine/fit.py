@@ -57,9 +57,9 @@ def fit(spec: JobSpec, dataset: Dataset, *, reporter: Reporter, should_stop: Cal
     All of `initial_weights` must fit the model; or, with `matching`, those are taken that fit by name and shape, and a
     warning lists the rest.
 
-    There are no more than `threads`, and no more than `memory_bytes` are planned, whatever the job asks for. `stages`
-    are those that came before, for the account of where the time went: one is given after the first step and one at
-    the end.
+    There are no more than `threads`, whatever the job asks for. Above `memory_bytes` values are computed again; a
+    warning says where that is not enough. `stages` are those that came before, for the account of where the time went:
+    one is given after the first step and one at the end.
 
     For `pause` and `shutdown` a checkpoint is reported before returning, for `cancel` none. A normal end reports a
     final one. Raises DataError, WeightsError, NumericsError, HungError and MemoryError.
@@ -103,7 +103,9 @@ class _Training:
         self.bound = Bound(spec, self.prepared, self.batch, self.workers, self.memory_bytes, stages)
         self.weights, self.slots, self.train = self.bound.weights, self.bound.slots, self.bound.train
         if self.bound.repeated:
-            reporter.log("info", f"training keeps within {self.memory_bytes:,} bytes: {self.bound.repeated}", {})
+            reporter.log("info", f"less memory for more arithmetic: {self.bound.repeated}", {})
+        if self.bound.exceeds:
+            reporter.log("warning", self.bound.exceeds, {"pointer": "/resources/memory_bytes"})
         self.callbacks = [callback.start(self.options.directions()) for callback in self.options.callbacks]
         self.totals = Totals(self.train.program)
         self.remembered: dict[str, Arrays] = {}

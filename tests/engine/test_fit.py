@@ -64,6 +64,14 @@ def test_less_memory_changes_no_bit(blobs: Dataset, tmp_path: Path):
     np.testing.assert_equal(scarce.weights, ample.weights)
 
 
+def test_a_limit_that_cannot_be_kept_is_named(blobs: Dataset, tmp_path: Path):
+    scarce = train(job(blobs, MLP, epochs=1, memory_bytes=1000), blobs, tmp_path / "scarce")
+    (message,) = (message for level, message in scarce.recorder.logs if level == "warning" and "bytes" in message)
+    assert message.startswith("expected a training that plans at most 1,000 bytes, received one of ")
+    ample = train(job(blobs, MLP, epochs=1, memory_bytes=10**9), blobs, tmp_path / "ample")
+    assert not [message for _, message in ample.recorder.logs if "bytes" in message]
+
+
 def test_it_learns(undisturbed: Trained):
     losses = undisturbed.recorder.epochs("loss")
     assert losses[-1] < 0.6 * losses[0]

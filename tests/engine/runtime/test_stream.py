@@ -112,7 +112,12 @@ def test_a_call_that_does_not_end_is_named(workers: Workers):
 def test_a_run_that_is_left_in_a_call_that_does_not_end_is_given_up(by: str):
     stuck, entered, workers = threading.Event(), threading.Event(), Workers(2, hung_seconds=0.5)
     calls = Calls()
-    calls.add("stuck", 2, lambda args, begin, end: (entered.set(), stuck.wait(30), None)[2])
+
+    def endless(args: int, begin: int, end: int) -> None:
+        entered.set()
+        stuck.wait(30)
+
+    calls.add("stuck", 2, endless)
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -125,7 +130,7 @@ def test_a_run_that_is_left_in_a_call_that_does_not_end_is_given_up(by: str):
     try:
         if by == "signal":
             threading.Thread(target=interrupt_soon).start()
-        with pytest.raises(HungError, match="in stuck$") as raised:
+        with pytest.raises(HungError, match=r"in stuck$") as raised:
             workers.run(calls.stream(2), 1, entered.is_set if by == "leave" else None)
         assert isinstance(raised.value.__context__, Left if by == "leave" else KeyboardInterrupt)
         assert not stuck.is_set()
