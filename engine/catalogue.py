@@ -15,6 +15,7 @@ from engine.options import describe
 
 GROUPS = {
     "layers": "layer",
+    "cells": "cell",
     "activations": "activation",
     "losses": "loss",
     "metrics": "metric",

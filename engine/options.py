@@ -268,6 +268,28 @@ def entry(kind: str) -> Reader:
     return Reader(read, {"type": kind})
 
 
+def inner(kind: str) -> Reader:
+    """A registered entry inside of a layer. What Keras writes beside its options, a name and a dtype, is left out."""
+    reader = entry(kind)
+
+    def read(value: Any, pointer: str) -> Any:
+        config = value.get("config") if isinstance(value, Mapping) and "class_name" in value else value
+        if not isinstance(config, Mapping):
+            return reader(value, pointer)
+        at = pointer if config is value else pointer_to(pointer, "config")
+        dtype = config.get("dtype")
+        if isinstance(dtype, Mapping):
+            dtype = dtype.get("config", {}).get("name") if isinstance(dtype.get("config"), Mapping) else dtype
+        if dtype not in (None, "float32"):
+            raise Mismatch(pointer_to(at, "dtype"), "float32 (the engine computes in it throughout)", dtype)
+        if config.get("trainable", True) is not True:
+            raise Mismatch(pointer_to(at, "trainable"), "true (freeze the layer around it)", config["trainable"])
+        plain = {key: item for key, item in config.items() if key not in ("name", "dtype", "trainable")}
+        return reader(plain if config is value else {**value, "config": plain}, pointer)
+
+    return Reader(read, reader.schema)
+
+
 def read_entry(kind: str, document: Mapping[str, Any], pointer: str, named_at: str | None = None) -> Any:
     """An instance of the registered class that `document["type"]` names, its options read and checked.
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 PACKAGES = {
     "layer": "engine.layers",
+    "cell": "engine.cells",
     "activation": "engine.activations",
     "loss": "engine.losses",
     "metric": "engine.metrics",

@@ -17,7 +17,7 @@ from engine.graph.build import forward_graph
 from engine.graph.references import call_of
 from engine.layers.base import type_name
 
-MODULES = {"layer": "keras.layers", "initializer": "keras.initializers", "regularizer": "keras.regularizers",
+MODULES = {"layer": "keras.layers", "cell": "keras.layers", "initializer": "keras.initializers", "regularizer": "keras.regularizers",
            "constraint": "keras.constraints"}
 """Where Keras keeps what we register as these kinds."""
 
@@ -83,9 +83,11 @@ class KerasModel:
         return {**_object("keras.layers", type_name(node.layer), config), "name": name, "inbound_nodes": calls}
 
     def _call(self, call: LayerNode) -> dict[str, Any]:
-        tensors = [self._tensor(value) for value in call.inputs]
-        several = len(call.layer.positions) == 1 and call.layer.arity != (1, 1)
-        return {"args": [tensors] if several else tensors,
+        tensors: list[Any] = [self._tensor(value) for value in call.inputs]
+        places = len(call.layer.positions)
+        if len(tensors) > places or (places == 1 and call.layer.arity != (1, 1)):  # the last one takes a list
+            tensors = [*tensors[:places - 1], tensors[places - 1:]]
+        return {"args": tensors,
                 "kwargs": {**{name: self._tensor(value) for name, value in call.keywords.items()}, **call.arguments}}
 
     def _tensor(self, value: str) -> dict[str, Any]:
@@ -174,6 +176,9 @@ def _written(value: Any, place: str) -> Any:
             raise WeightsError(f"{place}: Keras cannot store {type_name(value)} with options of its own inside a "
                                "layer; use the layer of that function")
         return type_name(value)
+    if kind in ("layer", "cell"):
+        options = {**_options(value, place), **value.keras_options()}
+        return _object(MODULES[kind], type_name(value), options)
     if kind in MODULES:
         return _object(MODULES[kind], type_name(value), _options(value, place))
     return value

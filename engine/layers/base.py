@@ -7,7 +7,8 @@ A layer is its options alone. Its name, whether it is trainable and what it read
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -142,7 +143,20 @@ class Net:
     masks: dict[Value, Value] = field(default_factory=dict)
     """The mask beside a value: float32 of 0 and 1, (batch, …), 0 where the value is padding."""
     _weights: dict[str, Value] = field(default_factory=dict)
-    _built: Layer | None = None
+    _built: object = None
+    """The layer, or the part of one, whose options are those of the weights."""
+    _part: str = ""
+
+    @contextmanager
+    def part(self, name: str, entry: object) -> Iterator[None]:
+        """Inside, what is built is a part of the layer: its variables are called layer/name/variable, its options
+        those of `entry`."""
+        outer = self._built, self._part
+        self._built, self._part = entry, f"{self._part}{name}/"
+        try:
+            yield
+        finally:
+            self._built, self._part = outer
 
     def apply(self, name: str, layer: Layer, inputs: tuple[Value, ...], *, trainable: bool = True) -> Value:
         """Build one layer that has one output. Raises ShapeMismatch."""
@@ -153,7 +167,7 @@ class Net:
              arguments: Mapping[str, Any] | None = None, trainable: bool = True,
              owner: str | None = None) -> tuple[Value, ...]:
         """Build one call of a layer; its weights are those of `owner`, if another layer's. Raises ShapeMismatch."""
-        self.layer, self.trainable, self.b.origin, self._built = owner or name, trainable, name, layer
+        self.layer, self.trainable, self.b.origin, self._built, self._part = owner or name, trainable, name, layer, ""
         least, most = layer.arity
         if len(inputs) < least or (most is not None and len(inputs) > most):
             wanted = (f"{least} input{'s' if least > 1 else ''}" if most == least else
@@ -191,7 +205,7 @@ class Net:
 
         Its options are called name_initializer, name_constraint; `options` is another name in the place of its own.
         """
-        full = f"{self.layer}/{name}"
+        full = f"{self.layer}/{self._part}{name}"
         if full not in self._weights:
             if fault := initializer.fault(shape):
                 expected, _, received = fault.removeprefix("expected ").partition(", received ")

@@ -1,0 +1,110 @@
+"""A sequence read from both ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.graph.ir import Value
+from engine.layers.base import Layer, LayerSample, Net, type_name
+from engine.layers.recurrent import Outputs, Recurrent
+from engine.options import Mismatch, Reader, choice, inner, option, optional
+from engine.errors import pointer_to
+from engine.registry import register, snake_case
+
+_layer = inner("layer")
+MERGES = {"sum": "add", "mul": "multiply", "ave": "add"}
+
+
+def _recurrent(value: Any, pointer: str) -> Any:
+    layer = _layer(value, pointer)
+    if not isinstance(layer, Recurrent):
+        raise Mismatch(pointer, "a recurrent layer: RNN, SimpleRNN, LSTM or GRU", type_name(layer))
+    return layer
+
+
+recurrent = Reader(_recurrent, _layer.schema)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class Bidirectional(Layer):
+    """A recurrent layer forwards, and one of the same options or `backward_layer` backwards (Schuster and Paliwal,
+    1997).
+
+    What both put out for a step is merged: side by side (`concat`), their `sum`, product (`mul`) or average (`ave`), or
+    as two outputs (null). Further inputs are the states to start from, the forward layer's first.
+    Input shape: (batch, steps, features). Output shape: as the layer's, twice as wide with `concat`.
+    """
+
+    layer: Any = option(recurrent)
+    merge_mode: str | None = option(optional(choice("concat", "sum", "mul", "ave")), default="concat")
+    backward_layer: Any = option(optional(recurrent), default=None)
+
+    arity = (1, None)
+    positions = ("sequences", "initial_state")
+    supports_masking = True
+    samples = (LayerSample({"layer": {"type": "LSTM", "units": 3}}, ((4, 2),), (6,), 144),
+               LayerSample({"layer": {"type": "GRU", "units": 3, "return_sequences": True}, "merge_mode": "sum"},
+                           ((4, 2),), (4, 3), 126),
+               LayerSample({"layer": {"type": "SimpleRNN", "units": 3}, "merge_mode": "ave", "backward_layer": {
+                   "type": "GRU", "units": 3, "go_backwards": True}}, ((4, 2),), (3,), 81),
+               LayerSample({"layer": {"type": "RNN", "cell": {"type": "LSTMCell", "units": 2},
+                                      "return_sequences": True}, "merge_mode": "mul"}, ((4, 2),), (4, 2), 80))
+
+    def check(self, pointer: str) -> None:
+        """The two layers go opposite ways and put out the same things."""
+        if self.backward_layer is None:
+            return
+        at = pointer_to(pointer, "backward_layer")
+        if self.layer.go_backwards == self.backward_layer.go_backwards:
+            raise Mismatch(pointer_to(at, "go_backwards"), f"{not self.layer.go_backwards}, as the layer goes "
+                           f"{'backwards' if self.layer.go_backwards else 'forwards'}", self.layer.go_backwards)
+        for name in ("return_sequences", "return_state"):
+            wanted = getattr(self.layer, name)
+            if getattr(self.backward_layer, name) != wanted:
+                raise Mismatch(pointer_to(at, name), f"{wanted}, as of the layer", not wanted)
+
+    @property
+    def both(self) -> dict[str, Recurrent]:
+        """The two layers by the names of their parts."""
+        backward = self.backward_layer or replace(self.layer, go_backwards=True)
+        return {f"forward_{snake_case(type_name(self.layer))}": self.layer,
+                f"backward_{snake_case(type_name(backward))}": backward}
+
+    def build(self, net: Net, *inputs: Value) -> Outputs:
+        x, *initial = inputs
+        outputs, states, first = [], [], 0
+        for name, layer in self.both.items():
+            count = len(layer.inside.sizes) if initial else 0
+            given = tuple(initial[first:] if outputs else initial[:count])
+            with net.part(name, layer):
+                output, last = layer.through(net, x, given, zero=layer.return_sequences)
+            outputs.append(output)
+            states += last
+            first += count
+        merged = self._merge(net, *outputs)
+        return (*merged, *states) if self.layer.return_state else merged if len(merged) > 1 else merged[0]
+
+    def _merge(self, net: Net, forward: Value, backward: Value) -> tuple[Value, ...]:
+        """Outputs of all steps stand in the sequence's order, unless the first layer goes backwards, as in Keras."""
+        b = net.b
+        if self.merge_mode is None:
+            return forward, backward
+        if self.merge_mode == "concat":
+            return (b.op("concatenate", forward, backward, axis=forward.type.rank - 1),)
+        merged = b.op(MERGES[self.merge_mode], forward, backward)
+        return (b.op("scale", merged, factor=0.5) if self.merge_mode == "ave" else merged,)
+
+    def compute_mask(self, net: Net, *inputs: Value) -> tuple[Value | None, ...]:
+        """The sequence's own for the output of all steps."""
+        mask = net.mask(inputs[0]) if self.layer.return_sequences else None
+        return (mask,) if self.merge_mode else (mask, mask)
+
+    def keras_attribute(self, part: str) -> str:
+        for direction, (name, layer) in zip(("forward_layer", "backward_layer"), self.both.items(), strict=True):
+            if part == name:
+                return direction
+            if not part.startswith(("forward_", "backward_")):
+                return layer.keras_attribute(part)
+        return part
