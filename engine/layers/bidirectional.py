@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.errors import pointer_to
 from engine.graph.ir import Value
 from engine.layers.base import Layer, LayerSample, Net, type_name
-from engine.layers.recurrent import Outputs, Recurrent
+from engine.layers.recurrent import Outputs, Recurrent, reversed_steps
 from engine.options import Mismatch, Reader, choice, inner, option, optional
-from engine.errors import pointer_to
 from engine.registry import register, snake_case
 
 _layer = inner("layer")
@@ -55,6 +55,9 @@ class Bidirectional(Layer):
     def check(self, pointer: str) -> None:
         """The two layers go opposite ways and put out the same things."""
         if self.backward_layer is None:
+            if self.layer.go_backwards:
+                raise Mismatch(pointer_to(pointer_to(pointer, "layer"), "go_backwards"),
+                               "false, unless there is a backward_layer that goes forwards", True)
             return
         at = pointer_to(pointer, "backward_layer")
         if self.layer.go_backwards == self.backward_layer.go_backwards:
@@ -80,6 +83,8 @@ class Bidirectional(Layer):
             given = tuple(initial[first:] if outputs else initial[:count])
             with net.part(name, layer):
                 output, last = layer.through(net, x, given, zero=layer.return_sequences)
+            if self.layer.go_backwards and self.layer.return_sequences:
+                output = reversed_steps(net, output)
             outputs.append(output)
             states += last
             first += count
@@ -87,7 +92,6 @@ class Bidirectional(Layer):
         return (*merged, *states) if self.layer.return_state else merged if len(merged) > 1 else merged[0]
 
     def _merge(self, net: Net, forward: Value, backward: Value) -> tuple[Value, ...]:
-        """Outputs of all steps stand in the sequence's order, unless the first layer goes backwards, as in Keras."""
         b = net.b
         if self.merge_mode is None:
             return forward, backward

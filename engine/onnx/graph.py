@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,25 @@ class OnnxGraph:
     def integers(self, *numbers: int) -> str:
         """A vector of int64: axes, shapes."""
         return self.constant(numbers, "int64")
+
+    def scan(self, states: Sequence[str], inputs: Sequence[str], step: Callable[[OnnxGraph, list[str], list[str]],
+             Sequence[str]]) -> list[str]:
+        """Go through the first dimension of all inputs; the states after each place, one behind the other.
+
+        `step(graph, states, inputs)` writes one place into a graph of its own and gives the states after it.
+        """
+        body = OnnxGraph()
+        body._count = self._count + 1
+        given = [f"step_{body._count}_{place}" for place in range(len(states) + len(inputs))]
+        new = list(step(body, given[:len(states)], given[len(states):]))
+        shown = [body.node("Identity", name) for name in new]
+        self._count = body._count
+        any_shape = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (*given, *new, *shown)]
+        graph = helper.make_graph(body._nodes, f"body_{self._count}", any_shape[:len(given)], any_shape[len(given):],
+                                  body._initializers)
+        found = self.nodes("Scan", [*states, *inputs], 2 * len(states),
+                           {"body": graph, "num_scan_inputs": len(inputs)})
+        return found[len(states):]
 
     def finish(self, name: str, outputs: Mapping[str, Value], documentation: Mapping[str, str]) -> onnx.ModelProto:
         """The model with its outputs by name; `documentation` goes into its metadata."""

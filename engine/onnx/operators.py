@@ -16,6 +16,7 @@ from engine.graph.ir import Node
 from engine.onnx.expressions import Expression, OnnxMath
 from engine.onnx.graph import ELEMENTS, OnnxGraph
 from engine.ops.elementwise import Elementwise
+from engine.ops.recurrent import recurrence
 from engine.types import Batch
 
 Written = Sequence[str]
@@ -261,3 +262,45 @@ def _row_norm(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
     square = graph.node("ReduceMean", graph.node("Mul", x, x), axes, keepdims=1)
     deviation = graph.node("Sqrt", graph.node("Add", square, graph.constant(node.attrs["epsilon"])))
     return [graph.node("Add", graph.node("Mul", graph.node("Div", x, deviation), gamma), beta)]
+
+
+@operator("recurrent")
+def _recurrent(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
+    """Step by step, as the cell's own expressions say."""
+    attrs, like = node.attrs, recurrence(node.attrs)
+    units = node.inputs[1].shape[0]
+    steps, masked, backwards = node.inputs[0].shape[1], attrs.get("masked"), attrs.get("backwards")
+    reverse = graph.integers(*reversed(range(steps)))
+    sequences = [transposed(graph, inputs[0], (1, 0, 2))]
+    if masked:
+        sequences.append(graph.node("Unsqueeze", transposed(graph, inputs[-1], (1, 0)), graph.integers(2)))
+    if backwards:
+        sequences = [graph.node("Gather", x, reverse, axis=0) for x in sequences]
+    first = 2 + like.apart
+    starts = list(inputs[first:first + like.states]) if attrs.get("initial") else [graph.node(
+        "Mul", graph.node("ReduceSum", inputs[0], graph.integers(1, 2), keepdims=0), graph.constant(0.0))]
+    if not attrs.get("initial"):
+        column = graph.node("Unsqueeze", starts[0], graph.integers(1))
+        starts = [graph.node("Expand", column, graph.integers(1, units))] * like.states
+
+    def step(body: OnnxGraph, states: list[str], given: list[str]) -> list[str]:
+        m = OnnxMath(body)
+        product = body.node("MatMul", states[0], inputs[1])
+        if like.apart:
+            product = body.node("Add", product, inputs[2])
+        blocks = [[Expression(m, name) for name in body.nodes("Split", [x], like.gates, {
+            "axis": 1, "num_outputs": like.gates})] for x in (given[0], product)]
+        old = [Expression(m, name) for name in states]
+        new, _ = like.forward(m, attrs.get("activation", "tanh"), attrs.get("gate", "sigmoid"), *blocks, old)
+        if masked:
+            keep = Expression(m, given[1]) > 0.0
+            new = [m.where(keep, value, former) for value, former in zip(new, old, strict=True)]
+        return [value.name for value in new]
+
+    found = []
+    for start, rest in zip(starts, graph.scan(starts, sequences, step), strict=True):
+        states = graph.node("Concat", graph.node("Unsqueeze", start, graph.integers(0)), rest, axis=0)
+        if backwards:
+            states = graph.node("Gather", states, graph.integers(*reversed(range(steps + 1))), axis=0)
+        found.append(transposed(graph, states, (1, 0, 2)))
+    return found
