@@ -140,6 +140,8 @@ class Net:
     trainable: bool = True
     """Of the layer that is being built."""
     streams: int = 0
+    explicit_mask: Value | None = None
+    """The mask that the call being built was given by name."""
     masks: dict[Value, Value] = field(default_factory=dict)
     """The mask beside a value: float32 of 0 and 1, (batch, …), 0 where the value is padding."""
     _weights: dict[str, Value] = field(default_factory=dict)
@@ -174,7 +176,7 @@ class Net:
                       f"at least {least} inputs" if most is None else f"{least} to {most} inputs")
             raise ShapeMismatch(wanted, f"{len(inputs)} input{'s' if len(inputs) != 1 else ''}")
         given = dict(keywords or {})
-        explicit = given.pop("mask", None)
+        explicit = self.explicit_mask = given.pop("mask", None)
         implicit = self.masks.get(inputs[0])
         if explicit is not None:
             self.masks[inputs[0]] = explicit

@@ -228,9 +228,9 @@ def _heads_last(net: Net, x: Value, query: Value, axes: tuple[int, ...]) -> Valu
     return net.b.op("transpose", turned, permutation=tuple(order.index(axis) for axis in range(len(order))))
 
 
-@register("layer")
+@register("layer", aliases=("GroupedQueryAttention",))
 @dataclass(frozen=True, kw_only=True)
-class GroupedQueryAttention(Heads):
+class GroupQueryAttention(Heads):
     """Attention in which several heads of the query share one of key and value (Ainslie et al., EMNLP 2023).
 
     Inputs: query, value, and the key if it is not the value. Input shape: (batch, steps, features) each. Output shape:

@@ -57,7 +57,7 @@ class Recurrent(Layer):
         if initial and [state.shape for state in initial] != [(x.shape[0], size) for size in sizes]:
             expected = ", ".join(f"(batch, {size})" for size in sizes)
             raise ArgumentMismatch(f"initial states of shapes {expected}", ", ".join(text(s.shape) for s in initial))
-        mask = net.mask(x)
+        mask = net.explicit_mask if initial else net.mask(x)  # Keras hands no mask on to a call of several tensors
         if mask is not None and mask.shape != x.shape[:2]:
             raise ShapeMismatch("a mask (batch, steps)", text(mask.shape))
         given = Steps(x, mask, initial or None, self.go_backwards)

@@ -270,18 +270,17 @@ def _recurrent(graph: OnnxGraph, node: Node, inputs: list[str]) -> Written:
     attrs, like = node.attrs, recurrence(node.attrs)
     units = node.inputs[1].shape[0]
     steps, masked, backwards = node.inputs[0].shape[1], attrs.get("masked"), attrs.get("backwards")
-    reverse = graph.integers(*reversed(range(steps)))
     sequences = [transposed(graph, inputs[0], (1, 0, 2))]
     if masked:
         sequences.append(graph.node("Unsqueeze", transposed(graph, inputs[-1], (1, 0)), graph.integers(2)))
     if backwards:
-        sequences = [graph.node("Gather", x, reverse, axis=0) for x in sequences]
+        sequences = [graph.node("Gather", x, graph.integers(*reversed(range(steps))), axis=0) for x in sequences]
     first = 2 + like.apart
-    starts = list(inputs[first:first + like.states]) if attrs.get("initial") else [graph.node(
-        "Mul", graph.node("ReduceSum", inputs[0], graph.integers(1, 2), keepdims=0), graph.constant(0.0))]
+    starts = inputs[first:first + like.states]
     if not attrs.get("initial"):
-        column = graph.node("Unsqueeze", starts[0], graph.integers(1))
-        starts = [graph.node("Expand", column, graph.integers(1, units))] * like.states
+        batch = graph.node("Shape", inputs[0], start=0, end=1)
+        shape = graph.node("Concat", batch, graph.integers(units), axis=0)
+        starts = [graph.node("Expand", graph.constant(0.0), shape)] * like.states
 
     def step(body: OnnxGraph, states: list[str], given: list[str]) -> list[str]:
         m = OnnxMath(body)

@@ -47,7 +47,7 @@ def main(path: str, layers: list[str]) -> int:
                 errors = {"output": float("inf")}
             if max(errors.values()) > ALLOWED:
                 print(f"{name} {configuration}: {errors}")
-            forward = max(forward, errors.pop("output"))
+            forward = max([forward, *(errors.pop(key) for key in list(errors) if key.startswith("output"))])
             backward = max([backward, *errors.values()])
         wrong += max(forward, backward) > ALLOWED
         print(f"| {layer} | {drawn.COUNT} | {forward:.1e} | {backward:.1e} |", flush=True)

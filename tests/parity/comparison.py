@@ -15,7 +15,7 @@ from engine.options import entry, parse
 from engine.runtime.session import Session, aligned
 from engine.runtime.threads import Workers
 from engine.types import Batch, Type
-from tests.parity import cases
+from tests.parity import cases, drawn
 from tests.parity.drawn import Configuration
 
 Arrays = dict[str, np.ndarray]
@@ -35,20 +35,33 @@ def build(name: str, layer: dict[str, Any], configuration: Configuration) -> tup
     arrays = inputs_of(name, configuration)
     net = Net(GraphBuilder(name), training=False)
     values = [net.b.input(f"input{place}", Type((Batch(), *array.shape[1:]))) for place, array in enumerate(arrays)]
-    output = net.apply("layer", parse(entry("layer"), layer, ""), tuple(values))
     feeds = {f"input{place}": array for place, array in enumerate(arrays)}
-    variables = {variable.name: cases.draw_variable(name, variable.name.rpartition("/")[2], variable.shape)
+    for place in configuration.masked:
+        steps = arrays[place].shape[:2]
+        feeds[f"mask{place}"] = (cases.draw_integers(f"{name}/mask{place}", steps, 3) > 0).astype(np.float32)
+        net.masks[values[place]] = net.b.input(f"mask{place}", Type((Batch(), *steps[1:])))
+    outputs = net.call("layer", parse(entry("layer"), layer, ""), tuple(values), arguments=configuration.arguments)
+    keys = dict(zip((variable.name for variable in net.variables),
+                    drawn.keys([variable.name for variable in net.variables]), strict=True))
+    variables = {variable.name: cases.draw_variable(name, keys[variable.name], variable.shape)
                  for variable in net.variables}
-    shape = tuple(len(arrays[0]) if isinstance(dim, Batch) else dim for dim in output.shape)
-    feeds["u"] = cases.draw(f"{name}/u", shape)
-    u = net.b.input("u", output.type)
-    loss = net.b.op("reduce_sum", net.b.op("multiply", output, u), axes=tuple(range(len(shape))))
+    losses = []
+    for place, output in enumerate(outputs):
+        shape = tuple(len(arrays[0]) if isinstance(dim, Batch) else dim for dim in output.shape)
+        feeds[f"u{place or ''}"] = cases.draw(f"{name}/u{place or ''}", shape)
+        u = net.b.input(f"u{place or ''}", output.type)
+        losses.append(net.b.op("reduce_sum", net.b.op("multiply", output, u), axes=tuple(range(len(shape)))))
+    loss = losses[0]
+    for more in losses[1:]:
+        loss = net.b.op("add", loss, more)
     wanted = {} if configuration.integers is not None else {f"d_input{place}": value
                                                             for place, value in enumerate(values)}
-    wanted |= {f"d_{variable.name.rpartition('/')[2]}": net.b.parameters[variable.name]
-               for variable in net.variables if variable.trainable}
+    trainable = [variable.name for variable in net.variables if variable.trainable]
+    wanted |= {f"d_{key}": net.b.parameters[variable]
+               for variable, key in zip(trainable, drawn.keys(trainable), strict=True)}
     found = dict(zip(wanted, gradients(net.b, loss, list(wanted.values())), strict=True))
-    return net.b.finish(output=output, **found), feeds, variables
+    shown = {f"output{place or ''}": output for place, output in enumerate(outputs)}
+    return net.b.finish(**shown, **found), feeds, variables
 
 
 def referenced(graph: Graph, feeds: Arrays, variables: Arrays) -> Arrays:

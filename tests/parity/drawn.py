@@ -20,6 +20,10 @@ class Configuration(NamedTuple):
     options: dict[str, Any]
     shapes: list[tuple[int, ...]]
     integers: int | None = None
+    arguments: dict[str, Any] = {}
+    """What else the call is given."""
+    masked: tuple[int, ...] = ()
+    """Inputs (batch, steps, …) that have a mask of their steps."""
 
 
 class Draw:
@@ -343,6 +347,111 @@ def integer_lookup(d: Draw) -> Configuration:
     return Configuration(options, encoding(d, mode), 14)
 
 
+def _cell(d: Draw, name: str) -> dict[str, Any]:
+    """Options of a recurrent layer's cell: mostly such as the quick step knows."""
+    options: dict[str, Any] = {"units": d.choice((1, 3, 5, 16, 21)), **d.maybe(use_bias=False)}
+    if d.integer(0, 2) == 0:
+        options["activation"] = d.choice(("relu", "linear", "softsign", "sigmoid"))
+    if name.startswith("GRU"):
+        options["reset_after"] = bool(d.integer(0, 2))
+    if not name.startswith("SimpleRNN") and d.integer(0, 3) == 0:
+        options["recurrent_activation"] = d.choice(("hard_sigmoid", "tanh"))
+    return options
+
+
+def _series(d: Draw) -> tuple[int, ...]:
+    return (d.integer(1, 9), d.integer(1, 6), d.integer(1, 6))
+
+
+def recurrent(name: str) -> Family:
+    """With masks, initial states and all of the outputs."""
+
+    def draw(d: Draw) -> Configuration:
+        shape, options = _series(d), {**_cell(d, name), **d.maybe(return_sequences=True), **d.maybe(go_backwards=True),
+                                      **d.maybe(return_state=True), **d.maybe(unroll=True)}
+        states = [(shape[0], options["units"])] * (2 if name == "LSTM" else 1) if d.integer(0, 2) == 0 else []
+        return Configuration(options, [shape, *states], masked=(0,) if d.integer(0, 1) else ())
+
+    return draw
+
+
+def rnn(d: Draw) -> Configuration:
+    names = [d.choice(("SimpleRNNCell", "LSTMCell", "GRUCell")) for _ in range(d.integer(1, 3))]
+    cells = [{"type": name, **_cell(d, name)} for name in names]
+    cell = cells[0] if len(cells) == 1 else {"type": "StackedRNNCells", "cells": cells}
+    return Configuration({"cell": cell, **d.maybe(return_sequences=True), **d.maybe(go_backwards=True),
+                          **d.maybe(zero_output_for_mask=True)}, [_series(d)], masked=(0,) if d.integer(0, 1) else ())
+
+
+def bidirectional(d: Draw) -> Configuration:
+    name = d.choice(("SimpleRNN", "LSTM", "GRU"))
+    shared = {**d.maybe(return_sequences=True), **d.maybe(return_state=True)}
+    layer = {"type": name, **_cell(d, name), **shared}
+    options: dict[str, Any] = {"layer": layer, "merge_mode": d.choice(("concat", "sum", "mul", "ave", None))}
+    if d.integer(0, 2) == 0:
+        other = d.choice(("SimpleRNN", "LSTM", "GRU"))
+        options["backward_layer"] = {"type": other, **_cell(d, other), "units": layer["units"], **shared,
+                                     "go_backwards": True}
+    return Configuration(options, [_series(d)], masked=(0,) if d.integer(0, 1) else ())
+
+
+def time_distributed(d: Draw) -> Configuration:
+    batch, steps, height, width, channels = d.sizes(5, 1, 5)
+    layer, shape = d.choice([
+        ({"type": "Dense", "units": width, "activation": d.choice(ACTIVATIONS)}, (height, channels)),
+        ({"type": "Conv2D", "filters": width, "kernel_size": 2, "padding": "same"}, (height, width, channels)),
+        ({"type": "LSTM", "units": width}, (height, channels)), ({"type": "Flatten"}, (height, width)),
+        ({"type": "LayerNormalization"}, (channels,)), ({"type": "Activation", "activation": "softmax"}, (channels,))])
+    return Configuration({"layer": layer}, [(batch, steps, *shape)])
+
+
+def _attended(d: Draw, *, like_query: bool) -> list[tuple[int, ...]]:
+    """Query, value and perhaps the key."""
+    batch, rows, columns, features, others = d.sizes(5, 1, 6)
+    value = (batch, columns, features if like_query else others)
+    key = [(batch, columns, features if like_query else d.integer(1, 6))]
+    return [(batch, rows, features), value, *(key if d.integer(0, 1) else [])]
+
+
+def _masks(d: Draw, count: int) -> tuple[int, ...]:
+    return tuple(place for place in range(min(2, count)) if d.integer(0, 2) == 0)
+
+
+def attention(**more: Callable[[Draw], Any]) -> Family:
+    def draw(d: Draw) -> Configuration:
+        shapes = _attended(d, like_query=True)
+        return Configuration({**d.maybe(**{name: value(d) for name, value in more.items()}), **d.maybe(dropout=0.3)},
+                             shapes, arguments={**d.maybe(use_causal_mask=True), **d.maybe(
+                                 return_attention_scores=True)}, masked=_masks(d, len(shapes)))
+
+    return draw
+
+
+def multi_head_attention(d: Draw) -> Configuration:
+    options = {"num_heads": d.integer(1, 4), "key_dim": d.integer(1, 6),
+               **d.maybe(value_dim=d.integer(1, 6)), **d.maybe(output_shape=d.integer(1, 8)), **d.maybe(dropout=0.3),
+               **d.maybe(use_gate=True), **d.maybe(use_bias=False)}
+    if d.integer(0, 4) == 0:  # over dimensions of its own
+        batch, rows, columns, steps, features = d.sizes(5, 1, 4)
+        axes = d.choice(([2], [1], [1, 2]))
+        other = (batch, steps if 1 in axes else rows, steps if 2 in axes else columns, features)
+        return Configuration({**options, "attention_axes": axes}, [(batch, rows, columns, features), other])
+    shapes = _attended(d, like_query=False)
+    return Configuration({**options, **d.maybe(sliding_window=d.integer(1, 3))}, shapes,
+                         arguments={**d.maybe(use_causal_mask=True), **d.maybe(return_attention_scores=True)},
+                         masked=_masks(d, len(shapes)))
+
+
+def group_query_attention(d: Draw) -> Configuration:
+    shared = d.integer(1, 3)
+    options = {"head_dim": d.integer(1, 5), "num_query_heads": shared * d.integer(1, 3), "num_key_value_heads": shared,
+               **d.maybe(dropout=0.3), **d.maybe(use_gate=True), **d.maybe(use_bias=False),
+               **d.maybe(sliding_window=d.integer(1, 3))}
+    shapes = _attended(d, like_query=True)
+    return Configuration(options, shapes, arguments={**d.maybe(use_causal_mask=True), **d.maybe(
+        return_attention_scores=True)}, masked=_masks(d, len(shapes)))
+
+
 RATE: dict[str, Callable[[Draw], Any]] = {"rate": lambda d: d.number(0, 0.9)}
 CAUSAL = ("valid", "same", "causal")
 
@@ -380,6 +489,11 @@ LAYERS: dict[str, Family] = {
     "Add": merging(2, 4), "Subtract": merging(2, 2), "Multiply": merging(2, 4), "Average": merging(2, 4),
     "Maximum": merging(2, 4), "Minimum": merging(2, 4), "Concatenate": concatenate, "Dot": dot,
     "Flatten": anything(), "Identity": anything(), "Reshape": reshape, "Permute": permute,
+    "SimpleRNN": recurrent("SimpleRNN"), "LSTM": recurrent("LSTM"), "GRU": recurrent("GRU"), "RNN": rnn,
+    "Bidirectional": bidirectional, "TimeDistributed": time_distributed,
+    "Attention": attention(use_scale=lambda d: True, score_mode=lambda d: "concat"),
+    "AdditiveAttention": attention(use_scale=lambda d: False),
+    "MultiHeadAttention": multi_head_attention, "GroupQueryAttention": group_query_attention,
     "RepeatVector": needing("n", lambda d: d.integer(1, 5), 1, 1),
 }
 
@@ -387,3 +501,13 @@ LAYERS: dict[str, Family] = {
 def configurations(layer: str) -> list[Configuration]:
     """The layer's configurations."""
     return [LAYERS[layer](Draw(f"{layer}/{number}")) for number in range(COUNT)]
+
+
+def keys(variables: Sequence[str]) -> list[str]:
+    """A key for each of a layer's variables, by the last part of its name: kernel, and the next kernel is kernel.1."""
+    found: list[str] = []
+    for variable in variables:
+        last = variable.rpartition("/")[2]
+        before = sum(key.partition(".")[0] == last for key in found)
+        found.append(f"{last}.{before}" if before else last)
+    return found

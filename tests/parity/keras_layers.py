@@ -28,11 +28,36 @@ import tensorflow as tf
 FIGURES = Path(__file__).parent / "figures" / "drawn.json"
 
 
+def made(written: dict[str, Any]) -> Any:
+    """The layer or cell, with those inside of it."""
+    return getattr(keras.layers, written["type"])(**{key: _option(value) for key, value in written.items()
+                                                     if key != "type"})
+
+
+def _option(value: Any) -> Any:
+    if isinstance(value, dict):
+        return made(value)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [made(item) for item in value]
+    return tuple(map(_option, value)) if isinstance(value, list) else value
+
+
+def call(built: Any, layer: str, tensors: list[Any], configuration: Any) -> list[Any]:
+    """All outputs."""
+    several = layer in ("MultiHeadAttention", "GroupQueryAttention")
+    recurrent = layer in ("SimpleRNN", "LSTM", "GRU")
+    if several:
+        output = built(*tensors, **configuration.arguments)
+    elif recurrent and len(tensors) > 1:
+        output = built(tensors[0], initial_state=tensors[1:])
+    else:
+        output = built(tensors[0] if len(tensors) == 1 else tensors, **configuration.arguments)
+    return list(keras.tree.flatten(output))
+
+
 def answer(layer: str, name: str, configuration: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The layer's own configuration, and the arrays."""
-    options = {key: tuple(map(tuple, value)) if isinstance(value, list) and isinstance(value[0], list)
-               else tuple(value) if isinstance(value, list) else value for key, value in configuration.options.items()}
-    built = getattr(keras.layers, layer)(**options)
+    built = made({"type": layer, **configuration.options})
     if configuration.integers is None:
         inputs = [cases.draw(f"{name}/input{place}", shape) for place, shape in enumerate(configuration.shapes)]
     else:
@@ -41,21 +66,29 @@ def answer(layer: str, name: str, configuration: Any) -> tuple[dict[str, Any], d
     # Layers that look numbers up take no floats.
     whole = layer in ("CategoryEncoding", "IntegerLookup")
     tensors = [tf.convert_to_tensor(array.astype(np.int32) if whole else array) for array in inputs]
-    arguments = tensors[0] if len(tensors) == 1 else tensors
-    built(arguments)
-    for variable in built.variables:
-        if "seed" not in variable.path:
-            last = variable.path.rpartition("/")[2]
-            variable.assign(cases.draw_variable(name, last, tuple(variable.shape)))
+    for place in configuration.masked:
+        mask = cases.draw_integers(f"{name}/mask{place}", configuration.shapes[place][:2], 3) > 0
+        keras.src.backend.set_keras_mask(tensors[place], tf.convert_to_tensor(mask))
+    masks = [keras.src.backend.get_keras_mask(tensor) for tensor in tensors]
+
+    def outputs() -> list[Any]:
+        for tensor, mask in zip(tensors, masks, strict=True):  # a call may take them away
+            keras.src.backend.set_keras_mask(tensor, mask)
+        return call(built, layer, tensors, configuration)
+
+    outputs()
+    assigned = [variable for variable in built.variables if "seed" not in variable.path]
+    for variable, key in zip(assigned, drawn.keys([variable.path for variable in assigned]), strict=True):
+        variable.assign(cases.draw_variable(name, key, tuple(variable.shape)))
     if layer == "Normalization":
         built.finalize_state()
     with tf.GradientTape() as tape:
         tape.watch([tensor for tensor in tensors if tensor.dtype.is_floating])
-        output = tf.cast(built(arguments), tf.float32)
-        u = cases.draw(f"{name}/u", tuple(output.shape))
-        loss = tf.reduce_sum(output * u)
+        found = [tf.cast(output, tf.float32) for output in outputs()]
+        loss = sum(tf.reduce_sum(output * cases.draw(f"{name}/u{place or ''}", tuple(output.shape)))
+                   for place, output in enumerate(found))
     trainable = built.trainable_variables
-    arrays = {"output": np.asarray(output)}
+    arrays = {f"output{place or ''}": np.asarray(output) for place, output in enumerate(found)}
     try:
         sources = tensors if configuration.integers is None else []
         found = tape.gradient(loss, [*sources, *(variable.value for variable in trainable)],
@@ -66,8 +99,9 @@ def answer(layer: str, name: str, configuration: Any) -> tuple[dict[str, Any], d
         return built.get_config(), arrays
     if configuration.integers is None:
         arrays |= {f"d_input{place}": np.asarray(grad) for place, grad in enumerate(found[:len(sources)])}
-    arrays |= {f"d_{variable.path.rpartition('/')[2]}": np.asarray(tf.convert_to_tensor(grad))
-               for variable, grad in zip(trainable, found[len(sources):], strict=True)}
+    names = drawn.keys([variable.path for variable in trainable])
+    arrays |= {f"d_{key}": np.asarray(tf.convert_to_tensor(grad))
+               for key, grad in zip(names, found[len(sources):], strict=True)}
     return built.get_config(), arrays
 
 
