@@ -17,8 +17,8 @@ from engine.graph.build import forward_graph
 from engine.graph.references import call_of
 from engine.layers.base import type_name
 
-MODULES = {"layer": "keras.layers", "cell": "keras.layers", "initializer": "keras.initializers", "regularizer": "keras.regularizers",
-           "constraint": "keras.constraints"}
+MODULES = {"layer": "keras.layers", "cell": "keras.layers", "initializer": "keras.initializers",
+           "regularizer": "keras.regularizers", "constraint": "keras.constraints"}
 """Where Keras keeps what we register as these kinds."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from engine.layers.base import ArgumentMismatch, Layer, LayerSample, Net, text
 from engine.layers.dropout import drop, share
 from engine.layers.randomness import seed_option, stream
 from engine.ops.base import ShapeMismatch
-from engine.options import boolean, choice, option
+from engine.options import Reader, boolean, choice, option
 from engine.registry import register
 
 MASKED = -1e9
@@ -29,7 +31,7 @@ class Scored(Layer):
 
     arity = (2, 3)
     supports_masking = True
-    arguments = {"return_attention_scores": boolean, "use_causal_mask": boolean}
+    arguments: ClassVar[Mapping[str, Reader]] = {"return_attention_scores": boolean, "use_causal_mask": boolean}
 
     def scores(self, net: Net, query: Value, key: Value) -> Value:
         """(batch, steps of the query, steps of the key)."""

@@ -77,7 +77,9 @@ class Bidirectional(Layer):
 
     def build(self, net: Net, *inputs: Value) -> Outputs:
         x, *initial = inputs
-        outputs, states, first = [], [], 0
+        outputs: list[Value] = []
+        states: list[Value] = []
+        first = 0
         for name, layer in self.both.items():
             count = len(layer.inside.sizes) if initial else 0
             given = tuple(initial[first:] if outputs else initial[:count])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.cells.base import project, times
+from engine.cells.base import project
 from engine.constraints.base import Constraint
 from engine.errors import pointer_to
 from engine.graph.ir import Value
@@ -22,7 +23,7 @@ from engine.layers.dropout import drop, share
 from engine.layers.randomness import seed_option, stream
 from engine.layers.weighted import constraint, initializer, regularizer
 from engine.ops.base import ShapeMismatch
-from engine.options import Mismatch, boolean, either, integer, only, option, optional, sequence
+from engine.options import Mismatch, Reader, boolean, either, integer, only, option, optional, sequence
 from engine.registry import register
 from engine.regularizers.base import Regularizer
 
@@ -51,7 +52,7 @@ class Heads(Layer):
     arity = (2, 3)
     positions = ("query", "value", "key")
     keywords = ("attention_mask",)
-    arguments = {"return_attention_scores": boolean, "use_causal_mask": boolean}
+    arguments: ClassVar[Mapping[str, Reader]] = {"return_attention_scores": boolean, "use_causal_mask": boolean}
     supports_masking = True
 
     @abstractmethod
@@ -180,7 +181,8 @@ class MultiHeadAttention(Heads):
         gate = net.b.op("sigmoid", self.project(net, "gate", query, shapes["value"])) if self.use_gate else None
         v = self.project(net, "value", value, shapes["value"])
         whole = bool(self.dropout) or return_attention_scores or query.type.rank != 3
-        output, weights = self.weigh(net, *(_heads_first(net, x, axes) for x in (q, k, v)), mask, whole=whole)
+        q, k, v = (_heads_first(net, x, axes) for x in (q, k, v))
+        output, weights = self.weigh(net, q, k, v, mask, whole=whole)
         output = _heads_last(net, output, query, axes)
         if gate is not None:
             output = net.b.op("multiply", output, gate)

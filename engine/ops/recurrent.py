@@ -32,7 +32,6 @@ def _samples(*, gradient: bool) -> tuple[Sample, ...]:
             ("gru", 3, 1, 1, {}), ("lstm", 34, 2, 16, {"masked": True, "backwards": True})):
         attrs: dict[str, Any] = {"cell": cell, **more}
         like = RECURRENCES[cell]
-        sequence = (batch, steps, units)
         states, wide, saved = ((batch, steps + 1, units), (batch, steps, like.gates * units),
                                (batch, steps, like.saved * units))
         kernel = (units, like.gates * units)
@@ -47,7 +46,6 @@ def _samples(*, gradient: bool) -> tuple[Sample, ...]:
         last = len(shapes) - 1
         found.append(Sample(shapes, attrs, integers={last: 2} if mask else {},
                             differentiable=() if gradient else tuple(range(len(shapes) - len(mask)))))
-        assert sequence
     return tuple(found)
 
 
@@ -63,7 +61,7 @@ class Recurrent(Op):
         like, x, kernel = RECURRENCES[cell], types[0], types[1]
         expect_rank(x, 3, "(batch, steps, features)")
         batch, steps, width = x.shape
-        units = kernel.shape[0]
+        units: Any = kernel.shape[0]
         if kernel.shape != (units, like.gates * units) or width != like.gates * units:
             raise ShapeMismatch(f"a kernel (units, {like.gates} units) for {x}", str(kernel))
         expected = [(like.gates * units,)] * like.apart + [(batch, units)] * (like.states if initial else 0)
@@ -71,6 +69,8 @@ class Recurrent(Op):
         received = [type.shape for type in types[2:]]
         if received != expected:
             raise ShapeMismatch(f"{expected} besides x and the kernel", received)
+        if isinstance(steps, Batch):
+            raise ShapeMismatch("a known number of steps", str(x))
         states = Type((batch, steps + 1, units), x.dtype)
         return (*(states,) * like.states, Type((batch, steps, like.saved * units), x.dtype))
 
@@ -133,8 +133,9 @@ class RecurrentGrad(Op):
     samples = _samples(gradient=True)
 
     def infer(self, *types: Type, cell: str, carry: bool, **attrs: Any) -> tuple[Type, ...]:
-        like, states, kernel = RECURRENCES[cell], types[0], types[2 if carry else 1]
-        batch, steps, units = states.shape[0], states.shape[1] - 1, kernel.shape[0]
+        like, states, saved = RECURRENCES[cell], types[0], types[2 + carry + RECURRENCES[cell].states]
+        batch, steps, _ = saved.shape
+        units: Any = states.shape[2]
         wide = Type((batch, steps, like.gates * units), states.dtype)
         return (*(wide,) * (1 + like.apart), *(Type((batch, units), states.dtype),) * like.states)
 
