@@ -101,7 +101,7 @@ class KerasModel:
 
     def paths(self) -> dict[str, str]:
         """The group of each layer and input in Keras's weights files: its class and its place among those of it."""
-        types = {node.name: type_name(node.layer) for node in self._layers}
+        types = {node.name: node.layer.keras_class or type_name(node.layer) for node in self._layers}
         counts: dict[str, int] = {}
         found = {}
         for name in self._ordered():

@@ -70,6 +70,8 @@ class Layer(ABC):
     """True if a mask of the inputs lives on in the output."""
     size_option: ClassVar[str | None] = None
     """The option that decides the size of the output's last dimension."""
+    keras_class: ClassVar[str | None] = None
+    """The name of Keras's class where it is public under another one."""
     parts: ClassVar[Mapping[str, str]] = {}
     """For variables called layer/part/variable: the attribute of Keras's layer that holds the part."""
     samples: ClassVar[tuple[LayerSample, ...]] = ()

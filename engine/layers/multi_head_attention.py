@@ -243,6 +243,7 @@ class GroupQueryAttention(Heads):
     num_query_heads: int = option(size)
     num_key_value_heads: int = option(size)
 
+    keras_class = "GroupedQueryAttention"
     samples = (LayerSample({"head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2}, ((4, 5), (3, 5)), (4, 5),
                            209),
                LayerSample({"head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1, "use_gate": True,

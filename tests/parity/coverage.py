@@ -39,8 +39,8 @@ NOT_COUNTED: dict[str, dict[str, str]] = {
 }
 MODULES = {"schedules": keras.optimizers.schedules, **{
     name: getattr(keras, name) for name in NOT_COUNTED if name != "schedules"}}
-ELSEWHERE = {"layers": ("transforms", "augmentations")}
-"""Groups of the catalogue that have what Keras has among others: layers of preprocessing."""
+ELSEWHERE = {"layers": ("transforms", "augmentations", "cells")}
+"""Groups of the catalogue that have what Keras has among its layers: preprocessing, and cells."""
 
 
 def classes(module: Any) -> dict[str, list[str]]:
