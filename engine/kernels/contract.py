@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -36,6 +37,8 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     attrs = dict(request.attrs)
     body: Body = attrs.pop("epilogue", ())
     a, b, out = reads[0], reads[1], writes[0]
+    if request.function == "matmul":
+        a, b, out = (replace(buffer, shape=(prod(buffer.shape[:-1]), buffer.shape[-1])) for buffer in (a, b, out))
     bias = reads[2] if len(reads) > 2 else None
     parts = _parts(request.function, a, b, attrs)
     target = writes[1] if parts > 1 else out

@@ -9,8 +9,9 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
 from engine.lowering.request import KernelRequest, scratch, winograd_gradient_scratch, winograd_scratch
+from engine.lowering.select import panels_possible
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
-from engine.ops.matmul import finish
+from engine.ops.matmul import finish, product
 from engine.types import Shape, Type, known, size
 from engine.windows import Pair, halo, output_size
 
@@ -147,6 +148,8 @@ class Conv2D(Op):
         if node.attrs.get("winograd"):
             x, kernel, *bias = node.inputs
             return filtering(node, x, kernel, bias, attrs.get("padding", NONE))
+        if _product(node):
+            return [product(node)]
         requests, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
         return [*requests, KernelRequest("contract", "conv2d", (x, *node.inputs[1:]), node.outputs, _complete(attrs))]
 
@@ -162,6 +165,14 @@ def filtering(node: Node, x: Value, kernel: Value, bias: Sequence[Value], paddin
     attrs = {"tile": tile, "padding": padding, "epilogue": node.attrs.get("epilogue", ())}
     return [KernelRequest("winograd", "kernel", (kernel,), (transformed,), {"tile": tile}),
             KernelRequest("winograd", "conv2d", (x, transformed, *bias), (*node.outputs, spare), attrs)]
+
+
+def _product(node: Node) -> bool:
+    """Whether a convolution by node's kernel is a product of matrices, of which the right one may be worth panels."""
+    height, width, channels, filters = known(node.inputs[1].shape)
+    plain = {"strides": (1, 1), "groups": 1, "padding": NONE}
+    return (height, width) == (1, 1) and panels_possible(channels, filters) and all(
+        node.attrs.get(name, value) == value for name, value in plain.items())
 
 
 def _complete(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -202,6 +213,8 @@ class Conv2DBackwardData(Op):
 
     def lower(self, node: Node) -> list[KernelRequest]:
         g, kernel = node.inputs
+        if _product(node):
+            return [product(node, transpose_b=True)]
         attrs = _complete(dict(node.attrs))
         padding, sizes = attrs.pop("padding", NONE), attrs.pop("size")
         kh, kw, cg, out = kernel.shape

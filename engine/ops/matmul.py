@@ -55,19 +55,24 @@ class Matmul(Op):
         return (finish(product, arrays[2:], epilogue),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        a, b, *bias = node.inputs
         left, right = (bool(node.attrs.get(name, False)) for name in ("transpose_a", "transpose_b"))
-        n, k = b.shape if right else b.shape[::-1]
-        panels = panels_scratch(k, n, needed=right)
-        attrs = {"transpose_a": left, "transpose_b": right, "panels": bool(panels),
-                 "epilogue": node.attrs.get("epilogue", ())}
-        spare = [scratch((8, *node.outputs[0].shape))] if left else []
-        return [KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *spare, *panels), attrs)]
+        return [product(node, transpose_a=left, transpose_b=right)]
 
     def flops(self, node: Node) -> int:
         a = node.inputs[0].shape
         k = a[0] if node.attrs.get("transpose_a") else a[1]
         return 2 * size((k, *node.outputs[0].shape), 1)
+
+
+def product(node: Node, *, transpose_a: bool = False, transpose_b: bool = False) -> KernelRequest:
+    """The node's inputs multiplied, all but their last two dimensions, of the left one its last, taken together."""
+    a, b, *bias = node.inputs
+    n, k = b.shape[-2:] if transpose_b else b.shape[:-3:-1]
+    panels = panels_scratch(k, n, needed=transpose_b)
+    attrs = {"transpose_a": transpose_a, "transpose_b": transpose_b, "panels": bool(panels),
+             "epilogue": node.attrs.get("epilogue", ())}
+    spare = [scratch((8, *node.outputs[0].shape))] if transpose_a else []
+    return KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *spare, *panels), attrs)
 
 
 def finish(result: np.ndarray, bias: tuple[np.ndarray, ...] | list[np.ndarray], epilogue: Any) -> np.ndarray:
