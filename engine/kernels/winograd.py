@@ -46,8 +46,8 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     x, other, *bias = reads
     if request.function == "conv2d":
         y, scratch = writes
-        geometry = _Geometry(m, x.shape, y.shape, request.attrs["padding"])
-        per_chunk = max(winograd.LEAST_BLOCK, -(-geometry.tiles // winograd.SLOTS))
+        geometry = _Geometry(winograd.CONVOLUTION, m, x.shape, y.shape, request.attrs["padding"])
+        per_chunk = max(winograd.CONVOLUTION.least, -(-geometry.tiles // winograd.SLOTS))
         block = geometry.block(per_chunk)
         args = [x.address, y.address, other.address, bias[0].address if bias else 0, scratch.address,
                 geometry.slot, block, per_chunk, *geometry.fields]
@@ -55,7 +55,7 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
         return [call(entry, args, -(-geometry.tiles // per_chunk), "winograd conv2d",
                      geometry.tiles * geometry.flops)]
     dk, partial, sums, scratch = writes
-    geometry = _Geometry(m, x.shape, other.shape, request.attrs["padding"])
+    geometry = _Geometry(winograd.GRADIENT, m, x.shape, other.shape, request.attrs["padding"])
     images = x.shape[0]
     parts = chunks.batch_parts(images, other.shape[1] * other.shape[2])
     per_part = -(-images // parts) * (geometry.tiles // images)
@@ -73,13 +73,14 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
 class _Geometry:
     """How tiles lie in the images: `x` (n, h, w, channels) and the convolution's output `y` (n, oh, ow, filters)."""
 
-    def __init__(self, m: int, x: tuple[int, ...], y: tuple[int, ...], padding: tuple[tuple[int, int], ...]) -> None:
+    def __init__(self, block: winograd.Block, m: int, x: tuple[int, ...], y: tuple[int, ...],
+                 padding: tuple[tuple[int, int], ...]) -> None:
         images, height, width, self.channels = x
         _, height_out, width_out, self.filters = y
         down, across = -(-height_out // m), -(-width_out // m)
         self.tiles = images * down * across
-        self.most = winograd.most_tiles(m, self.channels, self.filters)
-        self.slot = winograd.slot_floats(m, self.channels, self.filters)
+        self.most = winograd.most_tiles(block, m, self.channels, self.filters)
+        self.slot = winograd.slot_floats(block, m, self.channels, self.filters)
         self.flops = 2 * (m + 2) ** 2 * self.channels * self.filters
         self.fields = [self.tiles, down, across, self.channels, self.filters, height, width, padding[0][0],
                        padding[1][0], height_out, width_out]

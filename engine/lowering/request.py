@@ -45,11 +45,11 @@ def panels_scratch(k: int | Batch, n: int | Batch, *, needed: bool) -> tuple[Val
 
 def winograd_scratch(tile: int, channels: int, filters: int) -> tuple[Value, Value]:
     """For Winograd's convolution: the transformed kernel, and slots for blocks of transformed tiles."""
-    slots = scratch((winograd.SLOTS, winograd.slot_floats(tile, channels, filters)))
+    slots = scratch((winograd.SLOTS, winograd.slot_floats(winograd.CONVOLUTION, tile, channels, filters)))
     return scratch(((tile + 2) ** 2, channels, filters)), slots
 
 
 def winograd_gradient_scratch(tile: int, channels: int, filters: int) -> tuple[Value, Value]:
     """For a kernel's gradient by Winograd's algorithm: every part's sums, and its slot."""
     sums = scratch((chunks.PARTS, (tile + 2) ** 2, channels, filters))
-    return sums, scratch((chunks.PARTS, winograd.slot_floats(tile, channels, filters)))
+    return sums, scratch((chunks.PARTS, winograd.slot_floats(winograd.GRADIENT, tile, channels, filters)))

@@ -24,10 +24,21 @@ POINTS = {2: ("0", "1", "-1"), 4: ("0", "5/8", "-5/8", "3/2", "-3/2")}
 KERNEL = 3
 SLOTS = 16
 """Pieces that a convolution is cut into, each with memory of its own for transformed tiles."""
-BLOCK_FLOATS = 2**17
-"""Transformed inputs and products of a block of tiles: half of a second-level cache of 1 MB."""
-LEAST_BLOCK, MOST_BLOCK = 16, 64
-"""Tiles of a block."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tiles that are transformed together: so many that theirs is about so many floats, within bounds."""
+
+    floats: int
+    least: int
+    most: int
+
+
+CONVOLUTION = Block(2**15, 8, 32)
+"""Transformed inputs and products in an eighth of a second-level cache of 1 MB, where the kernel passes by."""
+GRADIENT = Block(2**17, 16, 64)
+"""Larger, since every block reads and writes all sums."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +86,13 @@ def transpose(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
 
 
-def most_tiles(m: int, channels: int, filters: int) -> int:
+def most_tiles(block: Block, m: int, channels: int, filters: int) -> int:
     """Tiles of a block, at most: as many as stay in the cache."""
-    fitting = BLOCK_FLOATS // ((m + 2) ** 2 * (channels + filters))
-    return min(MOST_BLOCK, max(LEAST_BLOCK, fitting))
+    fitting = block.floats // ((m + 2) ** 2 * (channels + filters))
+    return min(block.most, max(block.least, fitting))
 
 
-def slot_floats(m: int, channels: int, filters: int) -> int:
+def slot_floats(block: Block, m: int, channels: int, filters: int) -> int:
     """Memory of one slot: a block's transformed inputs and products, and a patch for windows across the border."""
     square = (m + 2) ** 2
-    return square * (most_tiles(m, channels, filters) * (channels + filters) + max(channels, filters))
+    return square * (most_tiles(block, m, channels, filters) * (channels + filters) + max(channels, filters))
