@@ -142,7 +142,7 @@ class Operators(Value):
             return tuple(others // count if dim == -1 else dim for dim in shape)
         raise Misuse("reshape", f"sizes that divide {self.type}", shape)
 
-    def transpose(self, *axes: int) -> Any:
+    def transpose(self, *axes: Any) -> Any:
         """Dimension `axes[i]` as dimension i; without axes, all in the opposite order."""
         if len(axes) == 1 and isinstance(axes[0], (tuple, list)):
             axes = tuple(axes[0])
@@ -205,7 +205,7 @@ class Operators(Value):
     def _rows(self, index: Any) -> Any:
         if isinstance(index, (list, np.ndarray)):
             index = np.asarray(index)
-            if index.dtype == bool or (index.dtype.kind not in "iu" and index.size):
+            if index.dtype.kind not in "iu" and index.size:
                 raise Misuse("[]", "whole numbers", f"{index.dtype} {list(index.shape)}")
             count = len(self)
             if ((index < -count) | (index >= count)).any():

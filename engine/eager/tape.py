@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from engine.eager.inspection import Ran, check_finite
 from engine.eager.once import Array, prepared
 from engine.eager.operators import Misuse
 from engine.eager.settings import randomness
-from engine.eager.tensor import Tensor, as_tensor, copied, names_of, number
+from engine.eager.tensor import Tensor, as_tensor, copied, number
 from engine.graph.ir import GraphBuilder, Node, Value
 from engine.kernels import state as run_state
 from engine.ops.base import Op, ShapeMismatch, find
@@ -155,17 +156,11 @@ def run(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], origin: str) 
     """Compute an op on tensors, and record it if a gradient is wanted of any of them."""
     now = settings.current()
     began = time.perf_counter() if now.trace is not None else 0.0
-    try:
+    with explained(op, inputs, attrs):
         ready = prepared(op, tuple(each.type for each in inputs), attrs, now.numerics)
         for place in ready.written:  # in memory of their own, as others may look at the old one
             inputs[place].take(copied(inputs[place].data))
         arrays = ready([each.data for each in inputs])
-    except Misuse:
-        raise
-    except ShapeMismatch as mismatch:
-        raise Misuse(_applied(op, inputs), mismatch.expected, mismatch.received) from None
-    except (TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
-        raise Misuse(_applied(op, inputs), "inputs and attributes that the op takes", f"{attrs}: {error}") from error
     if now.trace is not None:
         now.trace.add(Ran(op.name, tuple(each.type for each in inputs), ready.outputs, time.perf_counter() - began,
                           origin))
@@ -185,8 +180,18 @@ def run(op: Op, inputs: tuple[Tensor, ...], attrs: dict[str, Any], origin: str) 
     return outputs
 
 
-def _applied(op: Op, inputs: Sequence[Tensor]) -> str:
-    return f"{op.name}({names_of([each for each in inputs if each.role != 'state'])})"
+@contextmanager
+def explained(op: Op, inputs: Sequence[Value], attrs: Mapping[str, Any]) -> Iterator[None]:
+    """Errors say which op was applied to what. Raises Misuse."""
+    applied = f"{op.name}({', '.join(str(each.type) for each in inputs if each.role != 'state')})"
+    try:
+        yield
+    except Misuse:
+        raise
+    except ShapeMismatch as mismatch:
+        raise Misuse(applied, mismatch.expected, mismatch.received) from None
+    except (TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+        raise Misuse(applied, "inputs and attributes that the op takes", f"{dict(attrs)}: {error}") from error
 
 
 def backward(loss: Tensor) -> None:

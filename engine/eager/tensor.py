@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -182,8 +181,3 @@ def parameter(given: Any, name: str = "") -> Tensor:
     if made.dtype != "float32":
         raise Misuse("parameter", "float32", made.dtype)
     return Tensor(copied(made.data), made.type, role="parameter", name=name, requires_grad=True)
-
-
-def names_of(tensors: Sequence[Tensor]) -> str:
-    """Their types, for an error message."""
-    return ", ".join(str(each.type) for each in tensors)
