@@ -208,7 +208,7 @@ class Session:
             if found is None or found.type != value.type:
                 raise Misuse(f"parameter {value.name}", str(value.type), "nothing" if found is None else found.type)
 
-    def run(self, feeds: Mapping[str | Value, Any] | None = None, fetch: Any = "output") -> Any:
+    def run(self, feeds: Mapping[Any, Any] | None = None, fetch: Any = "output") -> Any:
         """The arrays of what is fetched: one for a name or a value, a list for a sequence of them.
 
         Names are those of inputs, outputs and parameters, and of the printed graph (`%3`). Raises Misuse, which says

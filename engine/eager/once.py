@@ -22,7 +22,7 @@ import numpy as np
 from engine.graph.ir import STATE, Graph, Node, Value
 from engine.lowering.request import KernelRequest
 from engine.lowering.select import Numerics
-from engine.ops.base import Op
+from engine.ops.base import Op, ShapeMismatch
 from engine.passes.algorithm import choose_algorithms
 from engine.passes.pipeline import optimise
 from engine.runtime.cores import available_cores
@@ -71,6 +71,8 @@ class Prepared:
         if op.stateful:
             inputs[-1] = STATE
         made = op.infer(*types, **attrs)
+        if any(isinstance(dim, int) and dim < 0 for type in made for dim in type.shape):
+            raise ShapeMismatch("attributes that leave sizes of at least 0", " ".join(map(str, made)))
         node = Node(op, tuple(inputs), dict(attrs), tuple(Value(type, "node") for type in made))
         declared = [value for value in inputs if value is not STATE]
         fed, kept = ([value for value in declared if value.role == role] for role in ("input", "parameter"))

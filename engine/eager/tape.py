@@ -139,6 +139,8 @@ def public(name: str) -> Op:
 def normal(op: str, inputs: Sequence[Value], attrs: dict[str, Any]) -> dict[str, Any]:
     """Attributes with axes counted from the front. Raises Misuse for one that is not there."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in attrs.items()}
+    if "shape" in given and not isinstance(given["shape"], tuple):
+        raise Misuse(op, "a shape of several sizes", repr(given["shape"]))
     rank = len(given["shape"]) if "shape" in given else inputs[0].type.rank if inputs else 0
     for name in ("axis", "axes"):
         if name not in given:
@@ -190,7 +192,7 @@ def explained(op: Op, inputs: Sequence[Value], attrs: Mapping[str, Any]) -> Iter
         raise
     except ShapeMismatch as mismatch:
         raise Misuse(applied, mismatch.expected, mismatch.received) from None
-    except (TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise Misuse(applied, "inputs and attributes that the op takes", f"{dict(attrs)}: {error}") from error
 
 
@@ -218,7 +220,10 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor], *, again: bool = False) ->
         raise Misuse("backward", "a loss of one number, shape ()", loss.type)
     b = Eager([record.node() for record in _behind(loss)])
     with settings.using(taping=again):
-        return autodiff.gradients(b, loss, wanted)  # type: ignore[return-value]
+        try:
+            return autodiff.gradients(b, loss, wanted)  # type: ignore[return-value]
+        except NotImplementedError as missing:
+            raise Misuse("gradients", "ops with derivatives", missing) from None
 
 
 def _behind(loss: Tensor) -> list[Record]:

@@ -27,7 +27,8 @@ class Tensor(Operators):
 
     data: Array
     requires_grad: bool
-    grad: Tensor | None
+    grad: Any
+    """A tensor, or None before `backward`."""
     mask: Tensor | None
     record: Record | None
     """How it was computed, if the tape has it."""

@@ -72,10 +72,7 @@ def test_every_layer_has_the_bits_of_its_graph(name, sample, training):
     assert sum(math.prod(weight.shape) for weight in layer.weights.values()) == sample.parameters
 
 
-LOSSES = [name for name in registry.entries("loss")]
-
-
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", registry.entries("loss"))
 def test_every_loss_has_the_bits_of_its_graph(name):
     loss = eager.loss(name)
     codes = "numeric" not in loss.loss.accepts
@@ -95,7 +92,7 @@ def test_every_loss_has_the_bits_of_its_graph(name):
     assert all(same_bits(one.numpy(), other) for one, other in zip(found, wanted, strict=True))
 
 
-MODEL = [{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "use_bias": False},
+MODEL: list[dict[str, Any]] = [{"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "use_bias": False},
          {"type": "BatchNormalization"}, {"type": "Activation", "activation": "relu"},
          {"type": "MaxPooling2D"}, {"type": "Flatten"}, {"type": "Dropout", "rate": 0.3},
          {"type": "Dense", "units": 3, "kernel_regularizer": "l2"}]
