@@ -14,6 +14,7 @@ from engine.definition import draft
 from engine.definition.draft import Draft, DraftCall, DraftInput, DraftLayer, Faults, Reference
 from engine.definition.limits import MAXIMUM_DEPTH, MAXIMUM_INPUTS, MAXIMUM_LAYERS
 from engine.definition.native import refuse_unknown
+from engine.definition.operations import constants, is_operation, meaning
 from engine.errors import Fault, pointer_to, show
 from engine.options import Mismatch, Reader, boolean, sequence
 
@@ -120,10 +121,12 @@ class _Reader:
         refuse_unknown(entry, LAYER_FIELDS, at, self.faults)
         if entry.get("class_name") in MODELS:
             self._model(entry, config, at)
-        elif entry.get("class_name") in MASK_OPERATIONS and "ops" in str(entry.get("module")).split("."):
+        elif is_operation(entry) and self._only_makes_masks(entry):
             self.masks.add(str(entry.get("name")))  # masks follow from the layers that make them
         elif refuse_custom(entry, at, self.faults):
             pass
+        elif is_operation(entry):
+            self._operation(entry, config, at)
         elif entry.get("class_name") == "InputLayer":
             self._input(config, pointer_to(at, "config"))
         else:
@@ -189,6 +192,22 @@ class _Reader:
             options_pointer=config_at, name=name, name_pointer=pointer_to(config_at, "name"), pointer=at,
             trainable=self._trainable(config, config_at)), entry, at)
 
+    def _operation(self, entry: Mapping[str, Any], config: Mapping[str, Any], at: str) -> None:
+        """An operation of keras.ops as the layer that does the same; numbers among its operands become options."""
+        config_at, nodes = pointer_to(at, "config"), entry.get("inbound_nodes")
+        name, written = self.faults.read(draft.name, config.get("name"), pointer_to(config_at, "name")), str(
+            entry.get("class_name"))
+        given = constants(written, nodes, _is_constant)
+        type, options = meaning(written, config)
+        for index, node in enumerate(nodes[1:] if given and isinstance(nodes, (list, tuple)) else (), 1):
+            if constants(written, [node], _is_constant) != given:
+                self.faults.add(pointer_to(pointer_to(at, "inbound_nodes"), index), "the constants of the first call",
+                                show(node))
+        self._add(DraftLayer(
+            type=type, type_pointer=pointer_to(at, "class_name"), options={**options, **given},
+            options_pointer=config_at, name=name, name_pointer=pointer_to(config_at, "name"), pointer=at),
+            {**entry, "inbound_nodes": _without_constants(nodes, given)}, at)
+
     def _add(self, layer: DraftLayer, entry: Mapping[str, Any], at: str) -> None:
         """Append a layer and its calls: those written, or in a Sequential one of what comes before."""
         position, calls_at = len(self.layers), pointer_to(at, "inbound_nodes")
@@ -233,6 +252,14 @@ class _Reader:
         if not inputs and not keywords:
             self.faults.missing(args_at, "the tensors that the layer reads")
         self.calls.append(DraftCall(layer, tuple(inputs), args_at, at, keywords, arguments, kwargs_at))
+
+    def _only_makes_masks(self, entry: Mapping[str, Any]) -> bool:
+        """Is this operation one of those that Keras writes for masks? A dimension may also be added to values."""
+        if entry.get("class_name") != "ExpandDims":
+            return entry.get("class_name") in MASK_OPERATIONS
+        nodes = entry.get("inbound_nodes")
+        return isinstance(nodes, (list, tuple)) and self._is_implied([
+            node.get("args") for node in nodes if isinstance(node, Mapping)])
 
     def _is_implied(self, value: Any) -> bool:
         """Is this a mask that Keras computed of masks beside values?"""
@@ -298,6 +325,19 @@ class _Reader:
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__"
+
+
+def _is_constant(value: Any) -> bool:
+    return value is not None and not any(_is_tensor(leaf) for leaf in _leaves(value))
+
+
+def _without_constants(nodes: Any, given: Mapping[str, Any]) -> Any:
+    """The calls of an operation with nothing but tensors, where it is given constants besides."""
+    if not given:
+        return nodes
+    return [{**node, "args": [value for value in node.get("args") or () if not _is_constant(value)],
+             "kwargs": {key: value for key, value in (node.get("kwargs") or {}).items() if key not in given}}
+            if isinstance(node, Mapping) else node for node in nodes]
 
 
 def _is_history(value: Any) -> bool:

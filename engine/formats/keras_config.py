@@ -77,13 +77,18 @@ class KerasModel:
     def _layer(self, node: LayerNode) -> dict[str, Any]:
         name = self.names[node.name]
         config = {"name": name, **_options(node.layer, node.name), **node.layer.keras_options()}
+        config = {key: value for key, value in config.items() if key not in node.layer.constants}
         if not node.trainable and node.name in self._weighted:  # some layers without weights do not know the option
             config["trainable"] = False
         calls = [self._call(call) for call in self.model.layers if call.owner == node.name]
-        return {**_object("keras.layers", type_name(node.layer), config), "name": name, "inbound_nodes": calls}
+        written = _object(node.layer.keras_module, type_name(node.layer).rpartition(".")[2], config)
+        return {**written, "name": name, "inbound_nodes": calls}
 
     def _call(self, call: LayerNode) -> dict[str, Any]:
         tensors: list[Any] = [self._tensor(value) for value in call.inputs]
+        if call.layer.constants:
+            left, given = iter(tensors), (getattr(call.layer, name) for name in call.layer.constants)
+            return {"args": [next(left) if value is None else value for value in given], "kwargs": {}}
         places = len(call.layer.positions)
         if len(tensors) > places or (places == 1 and call.layer.arity != (1, 1)):  # the last one takes a list
             tensors = [*tensors[:places - 1], tensors[places - 1:]]

@@ -74,6 +74,10 @@ class Layer(ABC):
     """The name of Keras's class where it is public under another one."""
     parts: ClassVar[Mapping[str, str]] = {}
     """For variables called layer/part/variable: the attribute of Keras's layer that holds the part."""
+    constants: ClassVar[tuple[str, ...]] = ()
+    """Options that Keras takes in the call, each in the place of an input: one for every position."""
+    keras_module: ClassVar[str] = "keras.layers"
+    """Where Keras has its class."""
     samples: ClassVar[tuple[LayerSample, ...]] = ()
 
     @abstractmethod
