@@ -73,6 +73,9 @@ parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-
 	$(BIN)/python -m tests.parity.compare .parity.npz
 	$(BIN)/python -m tests.parity.exports write .parity.exports
 	$(PEERS)/bin/python tests/parity/exports.py open .parity.exports
+	$(PEERS)/bin/python tests/parity/applications.py write .parity.applications
+	$(BIN)/python -m tests.parity.applications read .parity.applications
+	$(BIN)/python -m tests.parity.applications train .parity.applications
 	$(BIN)/python -m pytest tests/parity
 
 $(RIVALS)/.installed: requirements/bench-peers.txt

@@ -335,8 +335,7 @@ def _without_constants(nodes: Any, given: Mapping[str, Any]) -> Any:
     """The calls of an operation with nothing but tensors, where it is given constants besides."""
     if not given:
         return nodes
-    return [{**node, "args": [value for value in node.get("args") or () if not _is_constant(value)],
-             "kwargs": {key: value for key, value in (node.get("kwargs") or {}).items() if key not in given}}
+    return [{**node, "args": [value for value in node.get("args") or () if not _is_constant(value)]}
             if isinstance(node, Mapping) else node for node in nodes]
 
 

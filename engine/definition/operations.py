@@ -29,15 +29,13 @@ def meaning(name: str, config: Mapping[str, Any]) -> Meaning:
 
 
 def constants(name: str, nodes: Any, is_constant: Callable[[Any], bool]) -> dict[str, Any]:
-    """Numbers and arrays that the first call of the operation is given in the place of values, by their parameters."""
+    """Numbers and arrays that the first call is given in the place of values, by the options that hold them."""
     layer: Any = registry.lookup("layer", PREFIX + name)
     node = nodes[0] if isinstance(nodes, (list, tuple)) and nodes else None
     if layer is None or not layer.constants or not isinstance(node, Mapping):
         return {}
-    args, kwargs = node.get("args"), node.get("kwargs")
+    args = node.get("args")
     given = dict(zip(layer.constants, args, strict=False)) if isinstance(args, (list, tuple)) else {}
-    if isinstance(kwargs, Mapping):
-        given |= {key: value for key, value in kwargs.items() if key in layer.constants}
     return {key: value for key, value in given.items() if is_constant(value)}
 
 

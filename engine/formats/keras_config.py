@@ -88,7 +88,7 @@ class KerasModel:
         tensors: list[Any] = [self._tensor(value) for value in call.inputs]
         if call.layer.constants:
             left, given = iter(tensors), (getattr(call.layer, name) for name in call.layer.constants)
-            return {"args": [next(left) if value is None else value for value in given], "kwargs": {}}
+            return {"args": [next(left) if value is None else _constant(value) for value in given], "kwargs": {}}
         places = len(call.layer.positions)
         if len(tensors) > places or (places == 1 and call.layer.arity != (1, 1)):  # the last one takes a list
             tensors = [*tensors[:places - 1], tensors[places - 1:]]
@@ -162,6 +162,13 @@ def _sources(node: LayerNode | None) -> Iterator[str]:
 
 def _object(module: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return {"module": module, "class_name": name, "config": dict(config), "registered_name": None}
+
+
+def _constant(value: Any) -> Any:
+    """A number, or an array as Keras serialises it."""
+    if isinstance(value, (int, float)):
+        return value
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
 
 
 def _options(entry: object, place: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
 from engine.layers.rescaling import array
 from engine.ops.base import ShapeMismatch
-from engine.options import boolean, either, integer, number, option, optional, sequence
+from engine.options import boolean, either, integer, number, only, option, optional, sequence
 from engine.registry import register
 from engine.types import Batch
 
@@ -130,7 +130,7 @@ _UNARY: Mapping[str, tuple[str, Callable[[GraphBuilder, Value], Value]]] = {
     "Sqrt": ("The square root of x", lambda b, x: b.op("sqrt", x)),
 }
 for _name, (_says, _compute) in _UNARY.items():
-    declare(_name, Unary, f"{_says}.\n\n    Input shape: any. Output shape: the input's.\n    ",
+    declare(_name, Unary, f"{_says}, element by element.\n\n    Input shape: any. Output shape: the input's.\n    ",
             compute=staticmethod(_compute),
             **({"samples": (LayerSample({}, ((3, 4),), (3, 4), integers=5),)} if _name == "Sqrt" else {}))
 
@@ -199,7 +199,8 @@ class Reduced(Layer):
     sign: ClassVar[float] = 1.0
     samples: ClassVar[tuple[LayerSample, ...]] = (
         LayerSample({"axis": 1}, ((3, 4),), (4,)),
-        LayerSample({"axis": [1, 2], "keepdims": True}, ((3, 4, 2),), (1, 1, 2)), LayerSample({"axis": [-1, 1]}, ((3, 4, 2),), (4,)))
+        LayerSample({"axis": [1, 2], "keepdims": True}, ((3, 4, 2),), (1, 1, 2)),
+        LayerSample({"axis": [-1, 1]}, ((3, 4, 2),), (4,)))
 
     def build(self, net: Net, *inputs: Value) -> Value:
         (x,) = inputs
@@ -214,10 +215,20 @@ class Reduced(Layer):
         return b.op("reshape", y, shape=tuple(1 if axis in axes else dim for axis, dim in enumerate(x.shape)))
 
 
-for _name, _function, _says, _sign in (("Mean", "reduce_mean", "mean", 1.0), ("Sum", "reduce_sum", "sum", 1.0),
-                                       ("Max", "reduce_max", "largest", 1.0), ("Min", "reduce_max", "smallest", -1.0)):
-    declare(_name, Reduced, f"The {_says} of the values along the dimensions `axis`.\n\n    Input shape: (batch, …).\n"
-            "    Output shape: the input's without `axis`, or with 1 there.\n    ", function=_function, sign=_sign)
+@dataclass(frozen=True, kw_only=True)
+class Extreme(Reduced):
+    """The largest or the smallest."""
+
+    initial: Any = option(only(None, "a value to begin with is not supported"), default=None)
+
+    function = "reduce_max"
+
+
+for _name, _base, _says, _more in (("Mean", Reduced, "mean", {"function": "reduce_mean"}),
+                                   ("Sum", Reduced, "sum", {"function": "reduce_sum"}),
+                                   ("Max", Extreme, "largest", {}), ("Min", Extreme, "smallest", {"sign": -1.0})):
+    declare(_name, _base, f"The {_says} of the values along the dimensions `axis`.\n\n    Input shape: (batch, …).\n"
+            "    Output shape: the input's without `axis`, or with 1 there.\n    ", **_more)
 
 
 @register("layer", f"{PREFIX}ExpandDims")

@@ -632,6 +632,7 @@ MODELS: dict[str, Case] = {
     "siamese": {"inputs": {"a": (6,)}, "target": (2,)},
     "masked": {"inputs": {"a": (5, 3)}, "target": (5, 2)},
     "embedded": {"inputs": {"t": (5,)}, "target": (2,)},
+    "operations": {"inputs": {"x": (4, 6)}, "target": (2,)},
 }
 MODEL_STEPS, MODEL_BATCH, MODEL_RATE = 15, 8, 0.05
 
