@@ -10,7 +10,6 @@ from engine.formats.base import Tensors, WeightsFile, WeightsFormat
 from engine.formats.metadata import Metadata
 from engine.registry import register
 
-
 _VERSION = b"\x08"
 
 

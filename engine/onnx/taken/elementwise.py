@@ -213,13 +213,27 @@ def _with_constant(node: Node, a: Taken, b: Taken) -> Flow:
                                tensors=(constant.name,), equation=_each(x.rank), output_shape=list(x.here))
         return replace(made, biasless=made.layer)
     here: Array = array.reshape(sizes).transpose([x.order.index(axis) for axis in range(x.rank)])
-    options = {"Add": (1.0, here), "Sum": (1.0, here), "Sub": (1.0, -here), "Mul": (here, 0.0), "Div": (1 / here, 0.0)}
-    if place == 1 and node.operator in ("Sub", "Div"):
-        if node.operator == "Div":
-            raise node.refuse("a constant as divisor", "a computed value")
-        options["Sub"] = (-1.0, here)
-    scale, offset = (value.tolist() if isinstance(value, np.ndarray) else value for value in options[node.operator])
-    return node.sketch.keep("Rescaling", x, scale=scale, offset=offset)
+    scale, offset = _affine(node, here, flipped=place == 1)
+    return node.sketch.keep("Rescaling", x, scale=_plain(scale), offset=_plain(offset))
+
+
+def _affine(node: Node, numbers: Any, *, flipped: bool) -> tuple[Any, Any]:
+    """The scale and offset of arithmetic with a constant."""
+    if node.operator in ("Add", "Sum"):
+        return 1.0, numbers
+    if node.operator == "Sub":
+        return (-1.0, numbers) if flipped else (1.0, -numbers)
+    if node.operator == "Mul":
+        return numbers, 0.0
+    if flipped:
+        raise node.refuse("a constant as divisor", "a computed value")
+    if not np.all(numbers):
+        raise node.refuse("a divisor without zeros", "one with zeros")
+    return 1 / numbers, 0.0
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _each(rank: int) -> str:
@@ -229,12 +243,8 @@ def _each(rank: int) -> str:
 
 def _scaled(node: Node, x: Flow, number: float, *, flipped: bool) -> Flow:
     """A value and one number."""
-    if flipped and node.operator == "Div":
-        raise node.refuse("a constant as divisor", "a computed value")
-    if not math.isfinite(number) or (node.operator == "Div" and number == 0):
+    if not math.isfinite(number):
         raise node.refuse("a finite number", number)
-    scale, offset = {"Add": (1.0, number), "Sum": (1.0, number), "Mul": (number, 0.0),
-                     "Sub": (-1.0, number) if flipped else (1.0, -number),
-                     "Div": (1 / (number or 1.0), 0.0)}[node.operator]
+    scale, offset = _affine(node, number, flipped=flipped)
     made = node.sketch.keep("Rescaling", x, scale=scale, **({"offset": offset} if offset else {}))
     return replace(made, note=("scaled", x) if not offset else None)

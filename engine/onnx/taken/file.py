@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
 from engine.errors import WeightsError, show
@@ -43,10 +44,22 @@ def read_model(path: Path) -> onnx.ModelProto:
                            f"{show(model.functions[0].name)}")
     if model.graph.sparse_initializer:
         raise WeightsError("expected dense tensors, received a sparse one")
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise WeightsError("expected names in UTF-8, received other bytes")
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if opset < OLDEST_OPSET:
         raise WeightsError(f"expected an ONNX model of opset {OLDEST_OPSET} or newer, received opset {opset}")
     return model
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[object]:
+    """Every name: protobuf hands out those that are no text as bytes."""
+    graph = model.graph
+    yield from (graph.name, model.producer_name, *(entry.domain for entry in model.opset_import))
+    yield from (each.name for each in (*graph.initializer, *graph.input, *graph.output))
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
 
 
 def opset_of(model: onnx.ModelProto) -> int:
