@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from engine.activations.base import Activation
 from engine.activations.functions import Tanh
@@ -90,6 +93,25 @@ class Gated(Cell):
     def quick(self) -> bool:
         """Whether the options are those of the op for all steps, dropout of the state apart."""
         return plain(self.activation) is not None and plain(self.gate) is not None
+
+    torch_order: ClassVar[tuple[int, ...]]
+    """Our gates in the order of PyTorch's."""
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """The variables by the names, and in the layouts, of PyTorch's layer of this cell.
+
+        It adds two biases everywhere: ours stands in the first one, unless the cell has two.
+        """
+        def ordered(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            blocks = np.split(array, self.gates, -1)
+            return np.concatenate([blocks[place] for place in self.torch_order], -1).T
+
+        found = {"weight_ih": ordered(variables["kernel"]), "weight_hh": ordered(variables["recurrent_kernel"])}
+        if "bias" in variables:
+            bias = variables["bias"]
+            first, second = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
+            found |= {"bias_ih": ordered(first), "bias_hh": ordered(second)}
+        return found
 
     @abstractmethod
     def step(self, net: Net, weights: Weights, x: list[Value], states: States) -> States:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,7 @@ class GRUCell(Gated):
     reset_after: bool = option(boolean, default=True)
 
     recurrence = "gru"
+    torch_order = (1, 0, 2)
 
     @property
     def gate(self) -> Activation | None:
@@ -40,6 +43,10 @@ class GRUCell(Gated):
     @property
     def quick(self) -> bool:
         return super().quick and self.reset_after
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """None if the reset gate is applied before the product, which PyTorch's layer does not do."""
+        return super().torch_state(variables) if self.reset_after else {}
 
     def _row(self, net: Net, bias: Value, row: int) -> Value:
         return net.b.op("reshape", net.b.op("slice", bias, axis=0, start=row, stop=row + 1), shape=(3 * self.units,))

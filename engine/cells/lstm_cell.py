@@ -44,6 +44,7 @@ class LSTMCell(Gated):
     unit_forget_bias: bool = option(boolean, default=True)
 
     recurrence = "lstm"
+    torch_order = (0, 1, 2, 3)
 
     @property
     def gate(self) -> Activation | None:

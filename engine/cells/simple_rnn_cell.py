@@ -17,6 +17,7 @@ class SimpleRNNCell(Gated):
     """h = activation(x kernel + h recurrent_kernel + bias)."""
 
     recurrence = "simple_rnn"
+    torch_order = (0,)
 
     def step(self, net: Net, weights: Weights, x: list[Value], states: States) -> States:
         total = net.b.op("add", x[0], self.inner(net, weights, states[0])[0])

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.cells.base import Cell, States, Steps, name_of
 from engine.graph.ir import Value
-from engine.layers.base import Net
+from engine.layers.base import Net, within
 from engine.options import inner, option, sequence
 from engine.registry import register
 
@@ -36,7 +36,8 @@ class StackedRNNCells(Cell):
                 initial = given.initial and given.initial[first:first + count]
                 place = sum(type(other) is type(cell) for other in self.cells[:number])
                 called = f"{name_of(cell)}_{place}" if place else name_of(cell)
-                outputs, last = cell.run(net, replace(given, x=outputs, initial=initial), called)
+                with within(f"cells/{number}"):
+                    outputs, last = cell.run(net, replace(given, x=outputs, initial=initial), called)
                 ends += last
                 first += count
         return outputs, tuple(ends)

@@ -126,8 +126,10 @@ class _Inference:
                                     keywords={name: self.values[value] for name, value in node.keywords.items()},
                                     arguments=node.arguments, trainable=node.trainable, owner=node.owner)
         except OptionMismatch as mismatch:
-            self.faults.add(pointer_to(place.options_pointer, mismatch.option), mismatch.expected,
-                            str(mismatch.received))
+            at = place.options_pointer
+            for option in mismatch.option.split("/"):
+                at = pointer_to(at, option)
+            self.faults.add(at, mismatch.expected, str(mismatch.received))
             return True
         except ArgumentMismatch as mismatch:
             self.faults.add(call.call.inputs_pointer, mismatch.expected, str(mismatch.received))

@@ -35,11 +35,20 @@ class ArgumentMismatch(ShapeMismatch):
 
 
 class OptionMismatch(ShapeMismatch):
-    """An option does not fit the layer's inputs; `option` names it."""
+    """An option does not fit the layer's inputs; `option` names it, and those that it is inside of: cell/units."""
 
     def __init__(self, option: str, expected: str, received: object) -> None:
         super().__init__(expected, received)
         self.option = option
+
+
+@contextmanager
+def within(option: str) -> Iterator[None]:
+    """What does not fit inside is told as of the entry that `option` holds; nothing changes for none."""
+    try:
+        yield
+    except OptionMismatch as mismatch:
+        raise OptionMismatch(f"{option}/{mismatch.option}".lstrip("/"), mismatch.expected, mismatch.received) from None
 
 
 @dataclass(frozen=True)

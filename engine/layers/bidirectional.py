@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from engine.errors import pointer_to
 from engine.graph.ir import Value
-from engine.layers.base import Layer, LayerSample, Net, type_name
+from engine.layers.base import Layer, LayerSample, Net, type_name, within
 from engine.layers.recurrent import Outputs, Recurrent, reversed_steps
 from engine.options import Mismatch, Reader, choice, inner, option, optional
 from engine.registry import register, snake_case
@@ -83,7 +86,8 @@ class Bidirectional(Layer):
         for name, layer in self.both.items():
             count = len(layer.inside.sizes) if initial else 0
             given = tuple(initial[first:] if outputs else initial[:count])
-            with net.part(name, layer):
+            option = "backward_layer" if outputs and self.backward_layer is not None else "layer"
+            with within(option), net.part(name, layer):
                 output, last = layer.through(net, x, given, zero=layer.return_sequences)
             if self.layer.go_backwards and self.layer.return_sequences:
                 output = reversed_steps(net, output)
@@ -114,3 +118,13 @@ class Bidirectional(Layer):
             if not part.startswith(("forward_", "backward_")):
                 return layer.keras_attribute(part)
         return part
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """As PyTorch's layer with `bidirectional=True` holds them, if both are of the same class."""
+        if len({type(layer.inside) for layer in self.both.values()}) > 1:
+            return super().torch_state(variables)
+        found = {}
+        for suffix, (name, layer) in zip(("", "_reverse"), self.both.items(), strict=True):
+            own = {key.removeprefix(f"{name}/"): array for key, array in variables.items() if key.startswith(name)}
+            found |= {f"{key}{suffix}": array for key, array in layer.torch_state(own).items()}
+        return found

@@ -194,6 +194,24 @@ class MultiHeadAttention(Heads):
         steps = [x.shape[axis] for x in (query, key) for axis in axes]
         return output, net.b.op("reshape", weights, shape=(query.shape[0], *others, self.num_heads, *steps))
 
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """As `torch.nn.MultiheadAttention` holds them, where there is one: its heads share the query's features."""
+        inputs = {part: variables[f"{part}/kernel"].shape[0] for part in ("query", "key", "value")}
+        width = inputs["query"]
+        last = variables["attention_output/kernel"]
+        if self.use_gate or {self.num_heads * size for _, size in self.sizes().values()} | {last.shape[-1]} != {width}:
+            return super().torch_state(variables)
+        kernels = [variables[f"{part}/kernel"].reshape(size, width).T for part, size in inputs.items()]
+        found = {"out_proj/weight": last.reshape(width, width).T}
+        if set(inputs.values()) == {width}:
+            found["in_proj_weight"] = np.concatenate(kernels)
+        else:
+            found |= {f"{part[0]}_proj_weight": kernel for part, kernel in zip(inputs, kernels, strict=True)}
+        if self.use_bias:
+            found["in_proj_bias"] = np.concatenate([variables[f"{part}/bias"].reshape(-1) for part in inputs])
+            found["out_proj/bias"] = variables["attention_output/bias"]
+        return found
+
     def _axes(self, query: Value) -> tuple[int, ...]:
         rank = query.type.rank
         if self.attention_axes is None:

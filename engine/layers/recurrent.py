@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
 from engine.cells.base import Cell, Steps, name_of
+from engine.cells.gated import Gated
 from engine.cells.gru_cell import GRUCell
 from engine.cells.lstm_cell import LSTMCell
 from engine.cells.simple_rnn_cell import SimpleRNNCell
 from engine.graph.ir import Value
-from engine.layers.base import ArgumentMismatch, Layer, LayerSample, Net, text
+from engine.layers.base import ArgumentMismatch, Layer, LayerSample, Net, text, within
 from engine.layers.weighted import regularizer
 from engine.ops.base import ShapeMismatch
 from engine.options import boolean, inner, only, option
@@ -34,6 +36,8 @@ class Recurrent(Layer):
     unroll: bool = option(boolean, default=False)
     zero_output_for_mask: bool = option(boolean, default=False)
 
+    cell_option: ClassVar[str] = ""
+    """Where the cell's options stand, if not among the layer's own."""
     arity = (1, None)
     positions = ("sequences", "initial_state")
     supports_masking = True
@@ -61,7 +65,8 @@ class Recurrent(Layer):
         if mask is not None and mask.shape != x.shape[:2]:
             raise ShapeMismatch("a mask (batch, steps)", text(mask.shape))
         given = Steps(x, mask, initial or None, self.go_backwards)
-        outputs, states = self.inside.run(net, given, name_of(self.inside))
+        with within(self.cell_option):
+            outputs, states = self.inside.run(net, given, name_of(self.inside))
         if mask is not None and (zero or initial):
             shown = mask if zero else seen(net, mask, backwards=self.go_backwards)
             outputs = b.op("where", b.op("reshape", shown, shape=(*shown.shape, 1)), outputs, b.constant(0.0))
@@ -77,6 +82,13 @@ class Recurrent(Layer):
 
     def keras_attribute(self, part: str) -> str:
         return self.inside.attribute_of(part)
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """As `torch.nn.LSTM`, GRU or RNN of one layer holds them; other cells by our names."""
+        cell = self.inside
+        found = cell.torch_state({name.rpartition("/")[2]: array for name, array in variables.items()}) if (
+            isinstance(cell, Gated)) else {}
+        return {f"{name}_l0": array for name, array in found.items()} or super().torch_state(variables)
 
 
 def reversed_steps(net: Net, x: Value) -> Value:
@@ -103,6 +115,7 @@ class RNN(Recurrent):
 
     cell: Any = option(inner("cell"))
 
+    cell_option = "cell"
     samples = (LayerSample({"cell": {"type": "SimpleRNNCell", "units": 3}}, ((4, 2),), (3,), 18),
                LayerSample({"cell": {"type": "StackedRNNCells", "cells": [
                    {"type": "LSTMCell", "units": 3}, {"type": "LSTMCell", "units": 2}]}}, ((4, 5),), (2,), 156),

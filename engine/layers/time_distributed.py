@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from engine.cells.base import name_of
 from engine.graph.ir import Value
-from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text, type_name
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text, type_name, within
 from engine.layers.dense import Dense
 from engine.ops.base import ShapeMismatch
 from engine.options import inner, option
@@ -37,7 +40,7 @@ class TimeDistributed(Layer):
             raise ShapeMismatch("rank 3 or more (batch, steps, …)", text(x.shape))
         if self.layer.arity[0] > 1:
             raise OptionMismatch("layer", "a layer of one input", type_name(self.layer))
-        with net.part(name_of(self.layer), self.layer):
+        with within("layer"), net.part(name_of(self.layer), self.layer):
             if type(self.layer) is Dense and not (self.layer.activation and self.layer.activation.dimensional):
                 output: Value = self.layer.build(net, x)  # its own answer for more dimensions is the same
                 return output
@@ -54,8 +57,14 @@ class TimeDistributed(Layer):
             net.masks[now] = b.op("reshape", part, shape=(part.shape[0], *part.shape[2:]))
         made = self.layer.build(net, now)
         if isinstance(made, tuple):
-            raise OptionMismatch("layer", "a layer of one output", f"{type_name(self.layer)} with {len(made)}")
+            raise ShapeMismatch("a layer of one output", f"{type_name(self.layer)} with {len(made)}")
         return b.op("reshape", made, shape=(made.shape[0], 1, *made.shape[1:]))
 
     def keras_attribute(self, part: str) -> str:
         return "layer" if part == name_of(self.layer) else str(self.layer.keras_attribute(part))
+
+    def torch_state(self, variables: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """As the layer's own."""
+        state: dict[str, np.ndarray[Any, Any]] = self.layer.torch_state(
+            {name.partition("/")[2]: array for name, array in variables.items()})
+        return state
