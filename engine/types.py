@@ -20,6 +20,21 @@ class Batch:
     def __str__(self) -> str:
         return "B" if self.factor == 1 else f"{self.factor}B"
 
+    def length(self, batch: int) -> int:
+        """The dimension for a given number of examples."""
+        return self.factor * batch
+
+
+@dataclass(frozen=True)
+class Parts(Batch):
+    """How many parts of at least `least` positions a batch dimension has, up to `most`: for scratch memory."""
+
+    least: int = 1
+    most: int = 1
+
+    def length(self, batch: int) -> int:
+        return min(self.most, -(-self.factor * batch // self.least))
+
 
 Dim = int | Batch
 Shape = tuple[Dim, ...]
@@ -46,7 +61,7 @@ class Type:
 
 def concrete(shape: Shape, batch: int) -> tuple[int, ...]:
     """The shape for a given number of examples."""
-    return tuple(dim.factor * batch if isinstance(dim, Batch) else dim for dim in shape)
+    return tuple(dim.length(batch) if isinstance(dim, Batch) else dim for dim in shape)
 
 
 def times(dim: Dim, count: int) -> Dim:

@@ -19,7 +19,7 @@ from engine.expressions import Body, evaluate
 from engine.kernels import lines
 from engine.kernels.call import Buffer, Call, call
 from engine.kernels.lines import LINE
-from engine.lowering.chunks import row_parts
+from engine.lowering.chunks import PARTS, row_parts
 from engine.lowering.request import KernelRequest
 
 GROUP = 4
@@ -246,7 +246,7 @@ def gradients() -> str:
         def summed(which: int) -> ir.Value:
             at = code.at(partial, channels * which + column)
             values = []
-            for part in range(8):
+            for part in range(PARTS):
                 present = parts.compare(">", part)
                 place = code.ir.select(present, code.at(at, channels * (2 * part)), at)
                 values.append(code.ir.select(present, code.load(place, mask=mask), code.splat(-0.0)))

@@ -6,11 +6,21 @@ the parts are added up in a fixed tree. Hence the same bits for any number of th
 
 from __future__ import annotations
 
+from engine.types import Batch, Dim, Parts
+
 PARTS = 8
 MINIMUM_LENGTH = 512
 """Terms below which one chain is as exact and quicker."""
 LARGE_OUTPUT, LARGE_OUTPUT_LENGTH = 2**16, 1024
 """Elements above which partial sums leave the caches, and the terms of a chain that are worth writing them."""
+
+
+def parts(terms: Dim, outputs: int) -> Dim:
+    """Into how many parts a sum is cut at most, for memory that is planned before the batch is known."""
+    least = LARGE_OUTPUT_LENGTH if outputs > LARGE_OUTPUT else 1
+    if isinstance(terms, Batch):
+        return Parts(terms.factor, least, PARTS)
+    return min(PARTS, -(-terms // least))
 
 
 def batch_parts(batch: int, terms_per_example: int) -> int:

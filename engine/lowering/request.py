@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.graph.ir import Value
 from engine.lowering import chunks, select, winograd
-from engine.types import Batch, Shape, Type
+from engine.types import Batch, Dim, Shape, Type
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,14 @@ class KernelRequest:
 def scratch(shape: Shape, dtype: str = "float32") -> Value:
     """A value that only the kernels of one node see."""
     return Value(Type(shape, dtype), "scratch")
+
+
+def partial_scratch(*shape: Dim, terms: Dim = chunks.PARTS, outputs: int = 1) -> Value:
+    """For the parts that a sum over `terms` is cut into, each of this shape. `outputs` is how many sums there are.
+
+    Where it is not said, a part costs so little that there is room for all.
+    """
+    return scratch((chunks.parts(terms, outputs), *shape))
 
 
 def panels_scratch(k: int | Batch, n: int | Batch, *, needed: bool) -> tuple[Value, ...]:

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.request import KernelRequest, scratch, winograd_gradient_scratch, winograd_scratch
+from engine.lowering.request import (
+    KernelRequest,
+    partial_scratch,
+    scratch,
+    winograd_gradient_scratch,
+    winograd_scratch,
+)
 from engine.lowering.select import panels_possible
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.matmul import finish, product
@@ -281,7 +287,7 @@ class Conv2DBackwardKernel(Op):
         x, g = node.inputs
         attrs = _complete(dict(node.attrs))
         padding = attrs.pop("padding", NONE)
-        partial = scratch((8, *node.outputs[0].shape))
+        partial = partial_scratch(*node.outputs[0].shape, terms=x.shape[0])
         if tile := node.attrs.get("winograd"):
             _, _, channels, filters = known(node.outputs[0].shape)
             spare = (partial, *winograd_gradient_scratch(tile, channels, filters))

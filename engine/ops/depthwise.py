@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.request import KernelRequest, scratch
+from engine.lowering.request import KernelRequest, partial_scratch, scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.conv import NONE, Padding, pad_request, padded, spatial, taps
 from engine.types import Type, size
@@ -148,7 +148,7 @@ class DepthwiseBackwardKernel(Op):
         attrs = {"strides": (1, 1), "dilation": (1, 1), **node.attrs}
         padding, x = pad_request(node.inputs[0], attrs.pop("padding", NONE))
         repeating, x = _repeated(x, attrs.pop("kernel")[3])
-        partial = scratch((8, *node.outputs[0].shape))
+        partial = partial_scratch(*node.outputs[0].shape, terms=node.inputs[0].shape[0])
         writes = (*node.outputs, partial)
         return [*padding, *repeating, KernelRequest("depthwise", "backward_kernel", (x, node.inputs[1]), writes, attrs)]
 

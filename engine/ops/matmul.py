@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
-from engine.lowering.request import KernelRequest, panels_scratch, scratch
+from engine.lowering.request import KernelRequest, panels_scratch, partial_scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.types import Type, size
 
@@ -71,7 +71,8 @@ def product(node: Node, *, transpose_a: bool = False, transpose_b: bool = False)
     panels = panels_scratch(k, n, needed=transpose_b)
     attrs = {"transpose_a": transpose_a, "transpose_b": transpose_b, "panels": bool(panels),
              "epilogue": node.attrs.get("epilogue", ())}
-    spare = [scratch((8, *node.outputs[0].shape))] if transpose_a else []
+    shape = node.outputs[0].shape
+    spare = [partial_scratch(*shape, terms=a.shape[0], outputs=size(shape, 1))] if transpose_a else []
     return KernelRequest("contract", "matmul", (a, b, *bias), (*node.outputs, *spare, *panels), attrs)
 
 

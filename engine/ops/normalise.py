@@ -12,13 +12,12 @@ import numpy as np
 
 from engine.expressions import Body, evaluate
 from engine.graph.ir import GraphBuilder, Node, Value
-from engine.lowering.request import KernelRequest, scratch
+from engine.lowering.request import KernelRequest, partial_scratch, scratch
 from engine.ops import elementwise, numpy_math
 from engine.ops.base import Gradients, Op, Sample, op
 from engine.ops.elementwise import Elementwise
 from engine.types import Type, size
 
-PARTS = 8
 CHANNELS = ((6, 5), (3, 4, 5, 17), (40, 6, 6, 3))
 
 
@@ -94,12 +93,12 @@ class BatchNormGrad(Op):
 
 
 def _moments(reads: tuple[Value, ...], writes: tuple[Value, ...], node: Node) -> KernelRequest:
-    partial = scratch((PARTS, 2, *writes[0].shape))
+    partial = partial_scratch(2, *writes[0].shape)
     return KernelRequest("normalise", "batch_moments", reads, (*writes, partial), node.attrs)
 
 
 def _sums(reads: tuple[Value, ...], writes: tuple[Value, ...], node: Node) -> KernelRequest:
-    partial = scratch((PARTS, 2, *writes[0].shape))
+    partial = partial_scratch(2, *writes[0].shape)
     return KernelRequest("normalise", "batch_sums", reads, (*writes, partial), node.attrs)
 
 

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
-from engine.lowering.request import KernelRequest, scratch
+from engine.lowering.request import KernelRequest, partial_scratch, scratch
 from engine.ops.base import Gradients, Op, Sample, op
 from engine.types import Type, size
 
-PARTS = 8
 SAMPLES = (
     Sample(((5, 7),), {"axes": (0,)}),
     Sample(((5, 7),), {"axes": (1,), "keepdims": True}),
@@ -46,7 +45,7 @@ class Reduction(Op):
             shape = (*source.shape[:start], *source.shape[stop:])
             target = out if start == runs[0][0] else scratch(shape, source.dtype)
             parted = self.function != "max" and start == 0 and stop > 0
-            partial = (scratch((PARTS, *shape)),) if parted else ()
+            partial = (partial_scratch(*shape),) if parted else ()
             requests.append(KernelRequest("reduce", self.function, (source,), (target, *partial),
                                           {"axes": tuple(range(start, stop))}))
             source = target

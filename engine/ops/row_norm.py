@@ -6,11 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
-from engine.lowering.request import KernelRequest, scratch
+from engine.lowering.request import KernelRequest, partial_scratch
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, op
 from engine.types import Type, size
 
-PARTS = 8
 SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((6, 5), (5,)), ((3, 4, 17), (17,)), ((2, 3, 4, 5), (4, 5)), ((600, 33), (33,)), ((5, 130), (130,)), ((3, 1), (1,)))
 
@@ -79,7 +78,7 @@ class RowNormGrad(Op):
         return dx, (g * normal).sum(rows), g.sum(rows)
 
     def lower(self, node: Node) -> list[KernelRequest]:
-        partial = scratch((2, PARTS, *node.inputs[2].shape))
+        partial = partial_scratch(2, *node.inputs[2].shape)
         return [KernelRequest("row_norm", "backward", node.inputs, (*node.outputs, partial), node.attrs)]
 
     def flops(self, node: Node) -> int:

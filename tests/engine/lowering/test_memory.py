@@ -9,8 +9,9 @@ import pytest
 from engine.definition import parse_model
 from engine.graph.build import forward_graph
 from engine.graph.ir import GraphBuilder
+from engine.lowering import chunks
 from engine.lowering.plan import Plan, compile_plan
-from engine.types import Batch, Type, size_bytes
+from engine.types import Batch, Type, concrete, size_bytes
 
 CNN = {"inputs": {"image": {"shape": [12, 12, 3]}},
        "layers": [{"type": "Conv2D", "filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"},
@@ -82,3 +83,22 @@ def test_the_report_is_stable():
         "    0 – 1                0 + 256         ", "    1 – 2              256 + 256         ",
         "    2 – 3                0 + 256         ",
         "arena 512 bytes, 512 of them in use at once, for 3 values of 768 bytes"])
+
+
+def test_sums_that_are_not_cut_into_parts_have_no_memory_for_them():
+    """A gradient of 2^20 elements: over 128 examples one chain, over 3000 three parts, and an operand in panels."""
+    b = GraphBuilder("gradient")
+    x, g = (b.input(name, Type((Batch(), 1024))) for name in ("x", "g"))
+    graph = b.finish(gradient=b.op("matmul", x, g, transpose_a=True))
+    one, three = (compile_plan(graph, batch).allocation.arena_bytes // (4 * 2**20) for batch in (128, 3000))
+    assert (one, three) == (2, 6)
+
+
+@pytest.mark.parametrize("outputs", [1, 2**20])
+@pytest.mark.parametrize("factor", [1, 3])
+def test_memory_for_parts_is_never_short(outputs: int, factor: int):
+    for batch in (*range(1, 70), 511, 512, 1023, 1024, 1025, 8191, 8192, 9000, 50_000):
+        planned = concrete((chunks.parts(Batch(factor), outputs),), batch)
+        assert planned == (chunks.parts(factor * batch, outputs),)
+        assert chunks.row_parts(factor * batch, outputs) <= planned[0] <= chunks.PARTS
+        assert chunks.batch_parts(factor * batch, 10**6) <= planned[0] or outputs > 1
