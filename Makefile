@@ -67,6 +67,8 @@ $(PEERS)/.installed: requirements/peers.txt
 
 parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-peers; writes tests/parity/figures/
 	$(PEERS)/bin/python tests/parity/generate.py
+	$(PEERS)/bin/python tests/parity/texts.py
+	$(PEERS)/bin/python tests/parity/colours.py
 	$(BIN)/python -m engine.catalogue > $(PEERS)/catalogue.json
 	$(PEERS)/bin/python tests/parity/coverage.py $(PEERS)/catalogue.json
 	$(PEERS)/bin/python tests/parity/keras_layers.py .parity.npz

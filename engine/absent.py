@@ -10,6 +10,9 @@ _STEP = "texts never enter a model: give it as a step of data.preprocessing with
 ABSENT: Mapping[str, Mapping[str, str]] = {
     "layer": {**dict.fromkeys(("Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"), _CODE),
               **dict.fromkeys(("TextVectorization", "StringLookup"), _STEP),
+              **dict.fromkeys(("MixUp", "CutMix"), "it changes labels as well, which no layer of a model sees"),
+              **dict.fromkeys(("RandAugment", "AugMix"), "give the layers it is made of: RandomColorJitter, "
+                              "RandomSharpness, RandomTranslation and the other random ones"),
               "Hashing": "it is a step of data.preprocessing, with Keras's own hashes"},
     "loss": {"CTC": "alignments of sequences are not supported",
              "Circle": "it compares the examples of a batch with each other"},

@@ -1,4 +1,4 @@
-"""Random masks and normal numbers. A chunk is some groups of 64 random words."""
+"""Random masks, uniform and normal numbers. A chunk is some groups of 64 random words."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ SINE = tuple((-1) ** n * (2 * math.pi) ** (2 * n + 1) / math.factorial(2 * n + 1
 
 
 def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> list[Call]:
-    """`random_mask` and `random_normal`."""
+    """The functions below by name."""
     (y,), attrs = writes, request.attrs
     size, stream = prod(y.shape), DROPOUT + attrs["stream"]
     if request.function == "random_mask":
         entry, share, numbers = random_mask(), GROUP, (float(np.float32(attrs["rate"])), float(attrs["kept"]))
+    elif request.function == "random_uniform":
+        low, high = (np.float32(attrs[bound]) for bound in ("low", "high"))
+        entry, share, numbers = random_uniform(), GROUP, (float(low), float(high - low))
     else:
         entry, share, numbers = random_normal(), GROUP // 2, (float(attrs["mean"]), float(attrs["stddev"]))
     args = [reads[-1].address, y.address, size, stream, *numbers]
@@ -47,6 +50,21 @@ def random_mask() -> str:
             start = number.index * GROUP + place * code.lanes
             drawn = code.ir.fcmp_ordered(">=", unit(code, words), rate)
             code.store(code.ir.select(drawn, kept, code.zeros()), code.at(y, start), mask=code.mask(size - start))
+    return code.finish()
+
+
+@compiled
+def random_uniform() -> str:
+    """args: state, y, elements, stream, low, span."""
+    code = Code("random_uniform", host().lanes)
+    state, y, size = code.pointer(0), code.pointer(1), code.arg(2)
+    low, span = code.splat(code.number(4)), code.splat(code.number(5))
+    key = (code.entry(state, run_state.SEED), code.arg(3), code.entry(state, run_state.STEP), 0)
+    with code.loop(code.begin * GROUPS, (code.end * GROUPS).minimum((size + (GROUP - 1)) // GROUP)) as number:
+        for place, words in enumerate(group(code, number.index, key)):
+            start = number.index * GROUP + place * code.lanes
+            drawn = code.ir.fadd(low, code.ir.fmul(unit(code, words), span))
+            code.store(drawn, code.at(y, start), mask=code.mask(size - start))
     return code.finish()
 
 

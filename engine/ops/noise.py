@@ -1,4 +1,4 @@
-"""Random values that follow from (seed, step, layer) alone: masks of any shape, and normal numbers."""
+"""Random values that follow from (seed, step, layer) alone: masks of any shape, uniform and normal numbers."""
 
 from __future__ import annotations
 
@@ -39,6 +39,19 @@ class RandomMask(Random):
                   state: tuple[int, int] = REFERENCE_STATE) -> tuple[np.ndarray, ...]:
         drawn = uniform((state[0], DROPOUT + stream, state[1], 0), size(shape, 1)).reshape(shape)
         return (np.where(drawn >= np.float32(rate), np.float32(kept), 0).astype(arrays[0].dtype),)
+
+
+@op("random_uniform")
+class RandomUniform(Random):
+    """low + u (high - low), all in float32, u from 0 to below 1."""
+
+    samples = (Sample(((3, 7),), {"shape": (3, 70), "low": -1.5, "high": 0.5, "stream": 4}, differentiable=()),
+               Sample(((5, 4),), {"shape": (5, 1, 1, 1), "low": 0.0, "high": 1.0, "stream": 1}, differentiable=()))
+
+    def reference(self, *arrays: np.ndarray, shape: tuple[int, ...], low: float, high: float, stream: int,
+                  state: tuple[int, int] = REFERENCE_STATE) -> tuple[np.ndarray, ...]:
+        drawn = uniform((state[0], DROPOUT + stream, state[1], 0), size(shape, 1)).reshape(shape)
+        return ((np.float32(low) + drawn * (np.float32(high) - np.float32(low))).astype(arrays[0].dtype),)
 
 
 @op("random_normal")

@@ -80,4 +80,5 @@ def test_every_op_with_a_derivative_has_a_differentiable_sample_or_is_known_to_e
     """Ops without one are those whose derivative is 0 or nowhere."""
     checked = {name for name, _ in differentiable()}
     without = {name for name in registry.entries("op") if type(find(name)).vjp is not Op.vjp} - checked
-    assert without == {"argmax", "in_top_k", "one_hot", "histogram", "stop_gradient", "random_mask", "random_normal"}
+    assert without == {"argmax", "in_top_k", "one_hot", "histogram", "stop_gradient", "random_mask", "random_normal",
+                       "random_uniform"}

@@ -73,6 +73,7 @@ def test_sparsemax(count, classes, scale):
 def test_random_values(size, stream):
     attrs: dict[str, Any] = {"shape": (1, size), "stream": stream}
     check("random_mask", [normal(1, 2)], {**attrs, "rate": 0.3, "kept": 2.0}, divisions=DIVISIONS)
+    check("random_uniform", [normal(1, 2)], {**attrs, "low": -0.25, "high": 3.0}, divisions=DIVISIONS)
     check("random_normal", [normal(1, 2)], {**attrs, "mean": 0.5, "stddev": 2.0}, divisions=DIVISIONS, tolerance=1e-6)
 
 

@@ -1,0 +1,164 @@
+"""Layers that change pictures at random: only in training, within bounds, and the same wherever they are computed."""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.definition.model import parse_model
+from engine.errors import DefinitionError
+from engine.graph.build import forward_graph
+from engine.graph.interpret import interpret
+from tests.engine.training import dataset, job, train
+
+MOVING: list[dict[str, Any]] = [
+    {"type": "RandomFlip"}, {"type": "RandomCrop", "height": 7, "width": 8},
+    {"type": "RandomTranslation", "height_factor": 0.2, "width_factor": [0, 0.2], "seed": 5},
+]
+COLOURS: list[dict[str, Any]] = [
+    {"type": "RandomBrightness", "factor": 0.1}, {"type": "RandomContrast", "factor": 0.3},
+    {"type": "RandomColorJitter", "brightness_factor": 0.1, "saturation_factor": [0.3, 0.7], "hue_factor": 0.2},
+    {"type": "RandomGrayscale"}, {"type": "RandomSharpness", "factor": 0.6}, {"type": "RandomInvert"},
+    {"type": "RandomColorDegeneration", "factor": [0, 0.5]}, {"type": "RandomErasing"},
+]
+HEAD: list[dict[str, Any]] = [{"type": "Rescaling", "scale": 1 / 255}, {"type": "Flatten"},
+                              {"type": "Dense", "units": 3}]
+
+
+def changed(layer: dict[str, Any], x: np.ndarray, *, training: bool = True) -> np.ndarray:
+    model = parse_model({"inputs": {"x": {"shape": list(x.shape[1:])}}, "layers": [{**layer, "name": "y"}]}, "")
+    return interpret(forward_graph(model, training=training)[0], {"x": x.astype("f4")})["y"]
+
+
+PICTURES = np.random.default_rng(3).random((400, 4, 5, 3)).astype("f4")
+
+
+@pytest.mark.parametrize("layer", [*MOVING[::2], *COLOURS], ids=lambda layer: layer["type"])
+def test_only_training_changes_pictures(layer):
+    layer = {**layer, **({} if "height_factor" in layer or layer["type"] in ("RandomFlip", "RandomGrayscale") else
+                         {"value_range": [0, 1]})}
+    np.testing.assert_array_equal(changed(layer, PICTURES, training=False), PICTURES)
+    y = changed(layer, PICTURES)
+    assert (y != PICTURES).any()
+    assert y.min() >= 0
+    assert y.max() <= 1 + 1e-6
+
+
+def test_brightness_is_one_even_draw_a_picture():
+    x = np.full((4000, 2, 3, 3), 0.5)
+    added = changed({"type": "RandomBrightness", "factor": [-0.1, 0.3], "value_range": [0, 1]}, x) - 0.5
+    assert (np.ptp(added, axis=(1, 2, 3)) == 0).all()
+    assert -0.1 <= added.min() < -0.099
+    assert 0.299 < added.max() <= 0.3 + 1e-6
+    np.testing.assert_allclose(added.mean(), 0.1, atol=0.4 / np.sqrt(12 * 4000) * 4)
+
+
+def test_contrast_keeps_each_channels_mean():
+    x = PICTURES * 0.2 + 0.4
+    y = changed({"type": "RandomContrast", "factor": [0.2, 0.5], "value_range": [0, 1]}, x)
+    means = [a.mean(axis=(1, 2), keepdims=True) for a in (x, y)]
+    np.testing.assert_allclose(means[1], means[0], atol=1e-6)
+    shares = (y - means[1])[:, 0, 0, 0] / (x - means[0])[:, 0, 0, 0]
+    assert 0.8 - 1e-3 < shares.min() < 0.83
+    assert 1.47 < shares.max() < 1.5 + 1e-3
+
+
+def test_hue_turns_either_way_by_half_the_factor():
+    x = PICTURES[:40]
+    y = changed({"type": "RandomHue", "factor": [0.4, 0.4], "value_range": [0, 1]}, x)
+    signs = set()
+    for before, after in zip(x[:, 0, 0], y[:, 0, 0], strict=True):
+        h, s, v = colorsys.rgb_to_hsv(*map(float, before))
+        expected = {turn: colorsys.hsv_to_rgb((h + turn) % 1, s, v) for turn in (-0.2, 0.2)}
+        fits = [turn for turn, colour in expected.items() if np.allclose(colour, after, atol=1e-5)]
+        assert len(fits) == 1
+        signs.update(fits)
+    assert signs == {-0.2, 0.2}
+
+
+def test_a_share_of_the_pictures_becomes_grey_or_negative():
+    grey = np.ptp(changed({"type": "RandomGrayscale", "factor": 0.3}, PICTURES), axis=3).max(axis=(1, 2)) < 1e-6
+    assert 0.2 < grey.mean() < 0.4
+    y = changed({"type": "RandomInvert", "factor": [0.7, 0.7], "value_range": [0, 1]}, PICTURES)
+    assert 0.6 < (np.abs(y + PICTURES - 1) < 1e-6).all(axis=(1, 2, 3)).mean() < 0.8
+
+
+def test_what_is_erased_is_a_rectangle_of_the_size_asked_for():
+    x = np.ones((300, 12, 16, 3))
+    erased = changed({"type": "RandomErasing", "factor": [0.5, 0.5], "scale": [0.25, 0.25], "fill_value": 0}, x) == 0
+    assert 0.4 < erased.any(axis=(1, 2, 3)).mean() < 0.6
+    for one in erased[erased.any(axis=(1, 2, 3))]:
+        rows, columns = np.flatnonzero(one.any(axis=(1, 2))), np.flatnonzero(one.any(axis=(0, 2)))
+        assert one.sum() == 3 * len(rows) * len(columns)
+        assert len(rows) in (6, 7)
+        assert len(columns) in (8, 9)
+
+
+def test_another_seed_draws_other_numbers():
+    layer = {"type": "RandomBrightness", "factor": 0.3, "value_range": [0, 1]}
+    first, again, other = (changed({**layer, "seed": seed}, PICTURES) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("body", [MOVING, COLOURS], ids=["moving", "colours"])
+def test_bits_do_not_depend_on_threads_or_on_a_pause(body, tmp_path: Path):
+    generator = np.random.default_rng(2)
+    label = generator.integers(0, 3, 61)
+    image = generator.integers(0, 256, (61, 9, 10, 3)).astype("uint8")
+    pictures = dataset(tmp_path, x=image, label=label)
+    jobs = [job(pictures, [*body, *HEAD], threads=threads, data_block={}) for threads in (1, 2, 4)]
+    for name in ("one", "two", "four", "before", "after"):
+        (tmp_path / name).mkdir()
+    undisturbed = train(jobs[0], pictures, tmp_path / "one")
+    assert train(jobs[1], pictures, tmp_path / "two").bytes == undisturbed.bytes
+    assert train(jobs[2], pictures, tmp_path / "four").bytes == undisturbed.bytes
+    first = train(jobs[2], pictures, tmp_path / "before", stop_after=3)
+    assert train(jobs[0], pictures, tmp_path / "after", resume=first.files).bytes == undisturbed.bytes
+
+
+REFUSED = [
+    ({"type": "RandomBrightness", "factor": 1.5}, "/factor", "at most 1"),
+    ({"type": "RandomContrast", "factor": [-0.1, 0.2]}, "/factor/0", "at least 0"),
+    ({"type": "RandomHue", "factor": [1, 2, 3]}, "/factor", "a list of two"),
+    ({"type": "RandomSaturation", "factor": 0.1, "value_range": 3}, "/value_range", "a list of two numbers"),
+    ({"type": "RandomGrayscale", "factor": 2}, "/factor", "at most 1"),
+    ({"type": "RandomErasing", "fill_value": [1, 2]}, "/fill_value", "a list of three"),
+    ({"type": "RandomFlip", "mode": "diagonal"}, "/mode", "horizontal"),
+    ({"type": "RandomTranslation", "height_factor": 2, "width_factor": 0}, "/height_factor", "at most 1"),
+    ({"type": "RandomTranslation", "height_factor": 1, "width_factor": 0, "fill_mode": "edge"}, "/fill_mode", "wrap"),
+    ({"type": "MixUp"}, "/type", "labels"), ({"type": "CutMix"}, "/type", "labels"),
+    ({"type": "RandAugment"}, "/type", "the layers it is made of"),
+]
+
+
+@pytest.mark.parametrize(("layer", "option", "said"), REFUSED)
+def test_what_is_refused_is_pointed_at(layer, option, said):
+    with pytest.raises(DefinitionError) as refused:
+        parse_model({"inputs": {"x": {"shape": [4, 4, 3]}}, "layers": [layer]}, "")
+    (fault,) = refused.value.faults
+    assert fault.pointer == f"/layers/0{option}"
+    assert said in fault.detail
+
+
+def test_colours_need_three_channels_and_pictures():
+    for layer in ({"type": "RandomHue", "factor": 0.1}, {"type": "RandomGrayscale"}):
+        with pytest.raises(DefinitionError, match="width, 3"):
+            parse_model({"inputs": {"x": {"shape": [4, 4, 1]}}, "layers": [layer]}, "")
+    with pytest.raises(DefinitionError, match="height, width"):
+        parse_model({"inputs": {"x": {"shape": [4]}}, "layers": [{"type": "RandomFlip"}]}, "")
+
+
+def test_moving_after_weights_is_refused_where_it_stands():
+    """No gradient passes there; colours may be changed anywhere."""
+    conv = {"type": "Conv2D", "filters": 3, "kernel_size": 1}
+    document = {"inputs": {"x": {"shape": [4, 4, 3]}}, "layers": [conv, {"type": "RandomFlip"}]}
+    with pytest.raises(DefinitionError, match="no gradient passes") as refused:
+        parse_model(document, "")
+    assert refused.value.faults[0].pointer == "/layers/1"
+    parse_model({**document, "layers": [{**conv, "trainable": False}, {"type": "RandomFlip"}]}, "")
+    parse_model({**document, "layers": [conv, {"type": "RandomBrightness", "factor": 0.1}]}, "")
