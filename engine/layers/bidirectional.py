@@ -123,7 +123,7 @@ class Bidirectional(Layer):
         """As PyTorch's layer with `bidirectional=True` holds them, if both are of the same class."""
         if len({type(layer.inside) for layer in self.both.values()}) > 1:
             return super().torch_state(variables)
-        found = {}
+        found: dict[str, np.ndarray[Any, Any]] = {}
         for suffix, (name, layer) in zip(("", "_reverse"), self.both.items(), strict=True):
             own = {key.removeprefix(f"{name}/"): array for key, array in variables.items() if key.startswith(name)}
             found |= {f"{key}{suffix}": array for key, array in layer.torch_state(own).items()}

@@ -10,6 +10,7 @@ import pytest
 from engine.autodiff import gradients
 from engine.cells.gated import Gated
 from engine.definition.model import parse_model
+from engine.errors import DefinitionError
 from engine.formats.torch_layout import torch_tensors
 from engine.graph.build import forward_graph
 from engine.graph.interpret import interpret
@@ -141,7 +142,7 @@ def test_what_is_refused_is_named(layer, pointer, part):
      "/layers/0/layer/cell/cells/0/bias_initializer"),
 ])
 def test_what_does_not_fit_is_found_before_training(layer, shape, pointer):
-    with pytest.raises(Exception) as caught:
+    with pytest.raises(DefinitionError) as caught:
         parse_model({"inputs": {"x": {"shape": shape}}, "layers": [layer]}, "")
     assert caught.value.faults[0].pointer == pointer
 
