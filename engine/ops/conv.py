@@ -10,12 +10,12 @@ import numpy as np
 from engine.graph.ir import GraphBuilder, Node, Value
 from engine.lowering.request import (
     KernelRequest,
+    panels_scratch,
     partial_scratch,
     scratch,
     winograd_gradient_scratch,
     winograd_scratch,
 )
-from engine.lowering.select import panels_possible
 from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
 from engine.ops.matmul import finish, product
 from engine.types import Shape, Type, known, size
@@ -177,7 +177,7 @@ def _product(node: Node) -> bool:
     """Whether a convolution by node's kernel is a product of matrices, of which the right one may be worth panels."""
     height, width, channels, filters = known(node.inputs[1].shape)
     plain = {"strides": (1, 1), "groups": 1, "padding": NONE}
-    return (height, width) == (1, 1) and panels_possible(channels, filters) and all(
+    return (height, width) == (1, 1) and panels_scratch(channels, filters, needed=False) != () and all(
         node.attrs.get(name, value) == value for name, value in plain.items())
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from engine.lowering import select
 from engine.ops.base import find
 from engine.windows import output_size
 from tests.engine.lowered import WHOLE, Division, lowered, same_bits
@@ -72,6 +73,20 @@ def in_three_directions(x: tuple[int, ...], kernel: tuple[int, ...],
 def test_convolutions_in_three_directions(case: Any, seed: int):
     for op, shapes, attrs in in_three_directions(*case):
         check(op, drawn(seed, *shapes), attrs, divisions=DIVISIONS)
+
+
+@pytest.mark.parametrize("channels, filters", [(128, 131), (136, 128)])
+def test_pointwise_convolutions_as_products(channels: int, filters: int):
+    """Panels pay for the whole batch and not for an example alone, which has the same bits all the same."""
+    x, kernel = (9, 16, 15, channels), (1, 1, channels, filters)
+    assert select.panels_pay(9 * 16 * 15, channels, filters) and not select.panels_pay(16 * 15, channels, filters)
+    for op, shapes, attrs in in_three_directions(x, kernel, {}):
+        arrays = drawn(5, *shapes)
+        check(op, arrays, attrs, divisions=DIVISIONS[:2])
+        if op != "conv2d_backward_kernel":
+            alone = [arrays[0][3:4], arrays[1]]
+            (together,), (single,) = (lowered(op, given, attrs).run(given) for given in (arrays, alone))
+            assert same_bits(together[3:4], single)
 
 
 @settings(THOROUGH, max_examples=20)
