@@ -99,7 +99,8 @@ class Heads(Layer):
                 dim in (1, wanted) for dim, wanted in zip(attention_mask.shape, shape, strict=True))
             if not fits:
                 raise ArgumentMismatch(f"an attention_mask of shape {text(shape)}", text(attention_mask.shape))
-            mask = both(net, mask, attention_mask)
+            nothing = net.b.op("equal", attention_mask, net.b.constant(0.0))
+            mask = both(net, mask, net.b.op("scale", nothing, factor=-1.0, offset=1.0))
         return mask
 
     def weigh(self, net: Net, query: Value, key: Value, value: Value, mask: Value | None, *, whole: bool) -> tuple[

@@ -31,7 +31,7 @@ def predict(layers: list[dict[str, Any]], feeds: dict[str, np.ndarray], outputs:
         document["outputs"] = outputs
     graph, net = forward_graph(parse_model(document, ""))
     random = np.random.default_rng(0)
-    weights = {name: random.standard_normal(array.shape).astype("f4") / 2
+    weights = {name: np.asarray(random.standard_normal(array.shape), "f4") / 2
                for name, array in initial_weights(net.variables, 0).items()}
     return interpret(graph, feeds, weights)
 
@@ -111,7 +111,7 @@ def test_masked_sequences_as_onnx(recurrent):
     x = np.array([[1, 2, 0, 0], [0, 3, 0, 4]], np.float32)
     exported = onnx_model(Metadata(definition=model.to_json(), preprocessing={}, engine_version="1"), weights)
     (found,) = ReferenceEvaluator(exported).run(None, {"x": x})
-    np.testing.assert_allclose(found, interpret(graph, {"x": x}, weights)["y"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(found), interpret(graph, {"x": x}, weights)["y"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("layer", "shapes", "part"), [
