@@ -69,6 +69,7 @@ parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-
 	$(PEERS)/bin/python tests/parity/generate.py
 	$(PEERS)/bin/python tests/parity/texts.py
 	$(PEERS)/bin/python tests/parity/colours.py
+	$(PEERS)/bin/python tests/parity/courses.py
 	$(BIN)/python -m engine.catalogue > $(PEERS)/catalogue.json
 	$(PEERS)/bin/python tests/parity/coverage.py $(PEERS)/catalogue.json
 	$(PEERS)/bin/python tests/parity/keras_layers.py .parity.npz
