@@ -65,7 +65,7 @@ $(PEERS)/.installed: requirements/peers.txt
 	$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input install -q -r requirements/peers.txt
 	@touch $@
 
-parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-peers; writes tests/parity/figures/
+parity: $(VENV)/.test $(PEERS)/.installed $(RIVALS)/.installed  ## compare with Keras and PyTorch live; writes tests/parity/figures/
 	$(PEERS)/bin/python tests/parity/generate.py
 	$(PEERS)/bin/python tests/parity/texts.py
 	$(PEERS)/bin/python tests/parity/colours.py
@@ -79,6 +79,10 @@ parity: $(VENV)/.test $(PEERS)/.installed  ## compare with Keras live, in .venv-
 	$(PEERS)/bin/python tests/parity/applications.py write .parity.applications
 	$(BIN)/python -m tests.parity.applications read .parity.applications
 	$(BIN)/python -m tests.parity.applications train .parity.applications
+	$(BIN)/python -m tests.parity.roundtrip train .parity.roundtrip
+	$(PEERS)/bin/python tests/parity/roundtrip.py keras .parity.roundtrip
+	$(RIVALS)/bin/python tests/parity/roundtrip.py torch .parity.roundtrip
+	$(BIN)/python -m tests.parity.roundtrip back .parity.roundtrip
 	$(BIN)/python -m pytest tests/parity
 
 $(RIVALS)/.installed: requirements/bench-peers.txt

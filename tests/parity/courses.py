@@ -163,8 +163,8 @@ def models() -> dict[str, Callable[[Any, Any], Any]]:
         y = keras.ops.matmul(y, keras.ops.transpose(y, (0, 2, 1))) / 6.0
         return keras.Model(x, k.Dense(3)(keras.ops.tanh(keras.ops.reshape(y, (-1, 16)))))
 
-    made = (dense, convolutional, separable, residual, concatenated, sequence, volume, autoencoder, normalised, embedded,
-            regularised, several, siamese, recurrent, attentive, operations)
+    made = (dense, convolutional, separable, residual, concatenated, sequence, volume, autoencoder, normalised,
+            embedded, regularised, several, siamese, recurrent, attentive, operations)
     return {function.__name__: function for function in made}
 
 
