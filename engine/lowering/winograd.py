@@ -35,8 +35,8 @@ class Block:
     most: int
 
 
-CONVOLUTION = Block(2**15, 8, 32)
-"""Transformed inputs and products in an eighth of a second-level cache of 1 MB, where the kernel passes by."""
+CONVOLUTION = Block(2**16, 8, 32)
+"""Transformed inputs and products in a quarter of a second-level cache of 1 MB, where the kernel passes by."""
 GRADIENT = Block(2**17, 16, 64)
 """Larger, since every block reads and writes all sums."""
 
