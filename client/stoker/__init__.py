@@ -25,11 +25,12 @@ from stoker.errors import (
     ServerError,
     StokerError,
 )
+from stoker.pytorch import from_torch
 from stoker.types import Checkpoint, Dataset, Event, Job, JobError, Model, Page, Point, Progress, Series
 from stoker.version import __version__
 
 __all__ = [
-    "Client",
+    "Client", "from_torch",
     "Dataset", "Job", "JobError", "Progress", "Event", "Checkpoint", "Series", "Point", "Model", "Page",
     "StokerError", "ConfigurationError", "ConnectionFailedError", "OutputError", "IntegrityError",
     "JobFailedError", "DatasetFailedError",

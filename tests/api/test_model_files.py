@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from onnx import helper
 
 import engine
 from engine import formats
@@ -100,6 +101,17 @@ def test_weights_alone_need_a_definition(server, tmp_path, format):
 def test_numbered_weights_find_their_variables(server, tmp_path):
     content = file(tmp_path, "h5")
     assert post(server.http, content, "m.weights.h5", definition=MODEL).json()["weights"]["format"] == "h5"
+
+
+def test_an_onnx_file_is_a_model_with_weights(server, tmp_path):
+    model = post(server.http, file(tmp_path, "onnx"), "m.onnx").json()
+    assert (model["weights"]["format"], model["parameters"]["total"]) == ("onnx", 42)
+    graph = helper.make_graph([helper.make_node("Sin", ["x"], ["y"], name="wave")], "g",
+                              [helper.make_tensor_value_info("x", 1, ["batch", 4])],
+                              [helper.make_tensor_value_info("y", 1, None)])
+    problem = post(server.http, helper.make_model(graph).SerializeToString(), "m.onnx").json()
+    assert (problem["status"], problem["code"]) == (422, "invalid_weights")
+    assert "'Sin' (node 'wave'); there are Add, AveragePool" in problem["detail"]
 
 
 def test_what_does_not_fit_is_listed(server, tmp_path):
