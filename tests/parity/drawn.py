@@ -454,6 +454,24 @@ def group_query_attention(d: Draw) -> Configuration:
         return_attention_scores=True)}, masked=_masks(d, len(shapes)))
 
 
+def stft_spectrogram(d: Draw) -> Configuration:
+    """Without a window's name, for which Keras asks scipy: the kernels are drawn anyway."""
+    frame = d.integer(3, 9)
+    options = {"mode": d.choice(("log", "magnitude", "psd", "real", "imag", "stft")), "frame_length": frame,
+               "window": None, "padding": d.choice(("valid", "same")), **d.maybe(frame_step=d.integer(1, frame)),
+               **d.maybe(fft_length=16), **d.maybe(expand_dims=True)}
+    return Configuration(options, [(d.integer(1, 3), d.integer(10, 24), d.integer(1, 3))])
+
+
+def mel_spectrogram(d: Draw) -> Configuration:
+    size = d.choice((8, 16, 32))
+    options = {"fft_length": size, "sequence_stride": d.integer(2, 9), "num_mel_bins": d.integer(1, 6),
+               **d.maybe(sequence_length=size - 3), **d.maybe(window="hamming"), **d.maybe(power_to_db=False),
+               **d.maybe(mag_exp=1.0), **d.maybe(sampling_rate=8000), **d.maybe(top_db=d.number(3, 20)),
+               **d.maybe(ref_power=0.3), **d.maybe(min_freq=0.0)}
+    return Configuration(options, [(d.integer(1, 3), d.integer(20, 60))])
+
+
 RATE: dict[str, Callable[[Draw], Any]] = {"rate": lambda d: d.number(0, 0.9)}
 CAUSAL = ("valid", "same", "causal")
 
@@ -470,6 +488,7 @@ LAYERS: dict[str, Family] = {
     **{f"UpSampling{rank}D": up_sampling(rank) for rank in (1, 2, 3)},
     "Resizing": resizing, "CenterCrop": center_crop, "CategoryEncoding": category_encoding,
     "Discretization": discretization, "IntegerLookup": integer_lookup,
+    "STFTSpectrogram": stft_spectrogram, "MelSpectrogram": mel_spectrogram,
     "Dense": dense, "EinsumDense": einsum_dense, "Embedding": embedding,
     "Masking": anything(2, 4, mask_value=lambda d: d.number(-1, 1)),
     "LayerNormalization": along(1, epsilon=lambda d: d.number(0.001, 0.1), center=lambda d: False,
