@@ -64,6 +64,8 @@ class RandomFlip(Layer):
 class RandomCrop(Layer):
     """In training a window of each picture, anywhere in it; else the middle. Too small pictures are always resized.
 
+    Keras 3.15 leaves pictures as large as they are outside of training; the shape that it states is this one.
+
     Input shape: (batch, old height, old width, channels). Output shape: (batch, height, width, channels).
     """
 

@@ -53,8 +53,8 @@ class STFTSpectrogram(Layer):
     data_format: str = option(channels_last, default="channels_last")
 
     samples = (LayerSample({"frame_length": 6, "window": None}, ((20, 2),), (5, 10), 60),
-               LayerSample({"mode": "stft", "frame_length": 4, "frame_step": 3, "padding": "same", "window": [1, 2, 2, 1],
-                            "expand_dims": True, "scaling": None}, ((8, 2),), (3, 6, 2), 24),
+               LayerSample({"mode": "stft", "frame_length": 4, "frame_step": 3, "padding": "same",
+                            "window": [1, 2, 2, 1], "expand_dims": True, "scaling": None}, ((8, 2),), (3, 6, 2), 24),
                LayerSample({"mode": "psd", "frame_length": 4, "fft_length": 8, "window": None}, ((9, 1),), (3, 5), 40),
                LayerSample({"mode": "imag", "frame_length": 5, "scaling": "spectrum", "window": None}, ((9, 1),),
                            (3, 5), 25))

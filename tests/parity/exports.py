@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 BATCH, ABSOLUTE = 3, 1e-5
-KERAS_FAILS = ("RMSNormalization-2",)
-"""What Keras 3.15 itself cannot compute: RMSNormalization over a dimension in the middle."""
+KERAS_FAILS = ("RMSNormalization-2", "RandomCrop-0", "RandomCrop-1")
+"""What Keras 3.15 itself cannot compute: RMSNormalization over a dimension in the middle. Outside of training its
+RandomCrop leaves pictures as large as they are, whatever shape it says it gives."""
 LARGEST = 2e6
 """Parameters of a template that is still written: files of larger ones say nothing more."""
 
