@@ -134,6 +134,12 @@ def expect_rank(type: Type, rank: int, layout: str) -> None:
         raise ShapeMismatch(f"rank {rank} {layout}", _text(type.shape))
 
 
+def expect_shape(what: str, type: Type, shape: Shape) -> None:
+    """Raise ShapeMismatch unless the type has this shape. Compute kernels read as much as shapes promise, unasked."""
+    if type.shape != shape:
+        raise ShapeMismatch(f"{what} of shape {_text(shape)}", _text(type.shape))
+
+
 def expect_dtype(type: Type, *dtypes: str) -> None:
     """Raise ShapeMismatch unless the element type is among these."""
     if type.dtype not in dtypes:

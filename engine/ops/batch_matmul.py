@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest, scratch
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, op
 from engine.types import Type, size
 
 
@@ -22,6 +22,8 @@ class BatchMatmul(Op):
 
     def infer(self, *types: Type, transpose_a: bool = False, transpose_b: bool = False) -> tuple[Type, ...]:
         a, b = types
+        for type in types:
+            expect_dtype(type, "float32", "float64")
         if a.rank < 3 or b.rank != a.rank or a.shape[:-2] != b.shape[:-2]:
             raise ShapeMismatch("two matrices for each place of (batch, …)", f"{a} and {b}")
         m, k = a.shape[:-3:-1] if transpose_a else a.shape[-2:]

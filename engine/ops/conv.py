@@ -16,7 +16,7 @@ from engine.lowering.request import (
     winograd_gradient_scratch,
     winograd_scratch,
 )
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, expect_shape, op
 from engine.ops.matmul import finish, product
 from engine.types import Shape, Type, known, size
 from engine.windows import Pair, halo, output_size
@@ -127,6 +127,8 @@ class Conv2D(Op):
         if x.shape[3] != per_group * groups or filters % groups:
             raise ShapeMismatch(f"a kernel for {x.shape[3]} channels in {groups} groups", kernel.shape)
         outputs = spatial(x, kernel, strides, padding, dilation)
+        for bias in types[2:]:
+            expect_shape("a bias", bias, kernel.shape[3:])
         return (Type((x.shape[0], *outputs, kernel.shape[3]), x.dtype),)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
@@ -194,7 +196,12 @@ class Conv2DBackwardData(Op):
     def infer(self, *types: Type, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE, dilation: Pair = (1, 1),
               groups: int = 1, winograd: int = 0) -> tuple[Type, ...]:
         g, kernel = types
-        return (Type((g.shape[0], *size, known(kernel.shape)[2] * groups), g.dtype),)
+        expect_rank(g, 4, "(batch, height, width, filters)")
+        expect_rank(kernel, 4, "(height, width, channels / groups, filters)")
+        x = Type((g.shape[0], *size, known(kernel.shape)[2] * groups), g.dtype)
+        outputs = spatial(x, kernel, strides, padding, dilation)
+        expect_shape("a gradient", g, (x.shape[0], *outputs, kernel.shape[3]))
+        return (x,)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
         """The derivatives of a transposed convolution are a convolution and a convolution's own kernel gradient."""
@@ -268,6 +275,9 @@ class Conv2DBackwardKernel(Op):
         winograd: int = 0,
     ) -> tuple[Type, ...]:
         x, g = types
+        expect_rank(x, 4, "(batch, height, width, channels)")
+        expect_rank(g, 4, "(batch, height, width, filters)")
+        expect_shape("a gradient", g, (x.shape[0], *spatial(x, Type(kernel), strides, padding, dilation), g.shape[3]))
         return (Type((*kernel, known(x.shape[1:])[2] // groups, g.shape[3]), g.dtype),)
 
     def reference(self, *arrays: np.ndarray, kernel: Pair, strides: Pair = (1, 1), padding: Padding = NONE,

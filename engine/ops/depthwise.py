@@ -8,9 +8,9 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
 from engine.lowering.request import KernelRequest, partial_scratch, scratch
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, expect_shape, op
 from engine.ops.conv import NONE, Padding, pad_request, padded, spatial, taps
-from engine.types import Type, size
+from engine.types import Type, known, size
 from engine.windows import Pair, halo, output_size
 
 SHAPES = ((2, 8, 9, 5), (3, 3, 5, 2))
@@ -34,6 +34,12 @@ def _repeated(x: Value, multiplier: int) -> tuple[list[KernelRequest], Value]:
         return [], x
     repeated = scratch((*x.shape, multiplier))
     return [KernelRequest("elementwise", "broadcast", (x,), (repeated,), {"axes": (4,), "mean": False})], repeated
+
+
+def _expect_gradient(g: Type, x: Type, kernel: Type, outputs: Pair) -> None:
+    channels, multiplier = known(kernel.shape[2:])
+    expect_shape("an image", x, (*x.shape[:3], channels))
+    expect_shape("a gradient", g, (x.shape[0], *outputs, channels * multiplier))
 
 
 @op("depthwise_conv2d")
@@ -89,7 +95,9 @@ class DepthwiseBackwardData(Op):
     def infer(self, *types: Type, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
               dilation: Pair = (1, 1)) -> tuple[Type, ...]:
         g, kernel = types
-        return (Type((g.shape[0], *size, kernel.shape[2]), g.dtype),)
+        x = Type((g.shape[0], *size, kernel.shape[2]), g.dtype)
+        _expect_gradient(g, x, kernel, spatial(x, kernel, strides, padding, dilation))
+        return (x,)
 
     def reference(self, *arrays: np.ndarray, size: Pair, strides: Pair = (1, 1), padding: Padding = NONE,
                   dilation: Pair = (1, 1)) -> tuple[np.ndarray, ...]:
@@ -133,7 +141,9 @@ class DepthwiseBackwardKernel(Op):
 
     def infer(self, *types: Type, kernel: tuple[int, ...], strides: Pair = (1, 1), padding: Padding = NONE,
               dilation: Pair = (1, 1)) -> tuple[Type, ...]:
-        return (Type(kernel, types[1].dtype),)
+        x, g = types
+        _expect_gradient(g, x, Type(kernel), spatial(x, Type(kernel), strides, padding, dilation))
+        return (Type(kernel, g.dtype),)
 
     def reference(self, *arrays: np.ndarray, kernel: tuple[int, ...], strides: Pair = (1, 1), padding: Padding = NONE,
                   dilation: Pair = (1, 1)) -> tuple[np.ndarray, ...]:

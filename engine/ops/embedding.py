@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
-from engine.ops.base import Gradients, Op, Sample, expect_dtype, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, expect_dtype, expect_rank, expect_shape, op
 from engine.types import Type, size
 
 INTEGERS = ("float32", "float64", "int32")
@@ -51,7 +51,9 @@ class EmbeddingGrad(Op):
                Sample(((9,), (9, 33)), {"rows": 7}, dtypes=("int32", "float32"), integers={0: 7}, differentiable=()))
 
     def infer(self, *types: Type, rows: int) -> tuple[Type, ...]:
-        return (Type((rows, types[1].shape[-1]), types[1].dtype),)
+        ids, g = types
+        expect_shape("a gradient", g, (*ids.shape, *g.shape[-1:]))
+        return (Type((rows, g.shape[-1]), g.dtype),)
 
     def reference(self, *arrays: np.ndarray, rows: int) -> tuple[np.ndarray, ...]:
         ids, g = arrays

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest, panels_scratch, partial_scratch
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, expect_rank, op
 from engine.types import Type, size
 
 
@@ -29,6 +29,8 @@ class Matmul(Op):
         a, b = types[:2]
         expect_rank(a, 2, "(batch, features)")
         expect_rank(b, 2, "(features, units)")
+        for type in types:
+            expect_dtype(type, "float32", "float64")
         m, k = a.shape[::-1] if transpose_a else a.shape
         k_b, n = b.shape[::-1] if transpose_b else b.shape
         if k != k_b:

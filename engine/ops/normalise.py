@@ -14,7 +14,7 @@ from engine.expressions import Body, evaluate
 from engine.graph.ir import GraphBuilder, Node, Value
 from engine.lowering.request import KernelRequest, partial_scratch, scratch
 from engine.ops import elementwise, numpy_math
-from engine.ops.base import Gradients, Op, Sample, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_shape, op
 from engine.ops.elementwise import Elementwise
 from engine.types import Type, size
 
@@ -35,7 +35,8 @@ class BatchNorm(Op):
                Sample(((40, 6, 6, 3), (3,), (3,)), {"epsilon": 1e-5}))
 
     def infer(self, *types: Type, epsilon: float) -> tuple[Type, ...]:
-        x, gamma, _ = types
+        x, gamma, beta = types
+        _expect_channels(x, gamma=gamma, beta=beta)
         return x, Type(gamma.shape, x.dtype), Type(gamma.shape, x.dtype)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
@@ -69,7 +70,9 @@ class BatchNormGrad(Op):
                     for shape in ((3, 4, 5, 7), (40, 6, 6, 3)))
 
     def infer(self, *types: Type, epsilon: float) -> tuple[Type, ...]:
-        g, _, gamma, _, _ = types
+        g, x, gamma, mean, variance = types
+        expect_shape("a gradient", g, x.shape)
+        _expect_channels(x, gamma=gamma, mean=mean, variance=variance)
         return g, gamma, gamma
 
     def reference(self, *arrays: np.ndarray, epsilon: float) -> tuple[np.ndarray, ...]:
@@ -92,6 +95,13 @@ class BatchNormGrad(Op):
         return 12 * size(node.inputs[0].shape, 1)
 
 
+def _expect_channels(x: Type, **others: Type) -> None:
+    if x.rank < 2:
+        raise ShapeMismatch("rank 2 or more (batch, …, channels)", str(x))
+    for name, type in others.items():
+        expect_shape(name, type, x.shape[-1:])
+
+
 def _moments(reads: tuple[Value, ...], writes: tuple[Value, ...], node: Node) -> KernelRequest:
     partial = partial_scratch(2, *writes[0].shape)
     return KernelRequest("normalise", "batch_moments", reads, (*writes, partial), node.attrs)
@@ -110,6 +120,7 @@ class BatchMoments(Op):
                     for shape in (*CHANNELS, (530, 33), (7, 2, 600)))
 
     def infer(self, *types: Type, epsilon: float) -> tuple[Type, ...]:
+        _expect_channels(types[0], gamma=types[1])
         return (types[1],) * 3
 
     def reference(self, *arrays: np.ndarray, epsilon: float) -> tuple[np.ndarray, ...]:
@@ -152,6 +163,10 @@ class BatchSums(Op):
                       differentiable=()))
 
     def infer(self, *types: Type, epsilon: float, body: Body = ()) -> tuple[Type, ...]:
+        _expect_channels(types[0], mean=types[1], variance=types[2])
+        for type in types[3:]:
+            if type.shape not in (types[0].shape, types[1].shape):
+                expect_shape("a gradient", type, types[0].shape)
         return (types[1],) * 4
 
     def reference(self, *arrays: np.ndarray, epsilon: float, body: Body = ()) -> tuple[np.ndarray, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_rank, expect_shape, op
 from engine.ops.conv import NONE, Padding, padded, taps
 from engine.types import Type, known, size
 from engine.windows import Pair, output_size
@@ -26,18 +26,20 @@ def _outputs(x: tuple[int, ...], attrs: Mapping[str, Any]) -> tuple[int, ...]:
     return (x[0], *(output_size(x[1 + d], attrs["pool"][d], attrs["strides"][d], 1, padding[d]) for d in (0, 1)), x[3])
 
 
+def _pooled(x: Type, pool: Pair, strides: Pair, padding: Padding) -> Type:
+    """The type of what is pooled from x. Raises ShapeMismatch."""
+    expect_rank(x, 4, "(batch, height, width, channels)")
+    image = known(x.shape[1:3])
+    outputs = tuple(output_size(image[d], pool[d], strides[d], 1, padding[d]) for d in (0, 1))
+    if min(outputs) < 1:
+        raise ShapeMismatch(f"an image of at least {pool[0]} x {pool[1]} pixels", f"{x.shape[1]} x {x.shape[2]}")
+    return Type((x.shape[0], *outputs, x.shape[3]), x.dtype)
+
+
 class Pool(Op):
     """What both poolings share: windows of `pool` pixels, `strides` apart, over an image with `padding`."""
 
     samples = tuple(Sample((x,), attrs) for x, attrs in CASES)
-
-    def _type(self, x: Type, pool: Pair, strides: Pair, padding: Padding) -> Type:
-        expect_rank(x, 4, "(batch, height, width, channels)")
-        image = known(x.shape[1:3])
-        outputs = tuple(output_size(image[d], pool[d], strides[d], 1, padding[d]) for d in (0, 1))
-        if min(outputs) < 1:
-            raise ShapeMismatch(f"an image of at least {pool[0]} x {pool[1]} pixels", f"{x.shape[1]} x {x.shape[2]}")
-        return Type((x.shape[0], *outputs, x.shape[3]), x.dtype)
 
     def flops(self, node: Node) -> int:
         height, width = node.attrs["pool"]
@@ -49,7 +51,7 @@ class MaxPool2D(Pool):
     """The largest value of each window, and which of them it is: the first among equals; NaN wins."""
 
     def infer(self, *types: Type, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[Type, ...]:
-        y = self._type(types[0], pool, strides, padding)
+        y = _pooled(types[0], pool, strides, padding)
         if pool[0] * pool[1] > 256:
             raise ShapeMismatch("a window of at most 256 pixels", f"{pool[0]} x {pool[1]}")
         return y, Type(y.shape, "uint8")
@@ -90,7 +92,11 @@ class MaxPool2DGrad(Op):
     )
 
     def infer(self, *types: Type, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[Type, ...]:
-        g = types[0]
+        g, chosen = types
+        expect_shape("positions", chosen, g.shape)
+        expect_rank(g, 4, "(batch, height, width, channels)")
+        image = Type((g.shape[0], *size, g.shape[3]))
+        expect_shape("a gradient", g, _pooled(image, pool, strides, padding).shape)
         return (Type((g.shape[0], *size, g.shape[3]), g.dtype),)
 
     def reference(
@@ -112,7 +118,7 @@ class AveragePool2D(Pool):
     """The mean of each window's real pixels; padding does not count, as in Keras."""
 
     def infer(self, *types: Type, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[Type, ...]:
-        return (self._type(types[0], pool, strides, padding),)
+        return (_pooled(types[0], pool, strides, padding),)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:
         (x,) = node.inputs
@@ -142,6 +148,9 @@ class AveragePool2DGrad(Op):
 
     def infer(self, *types: Type, size: Pair, pool: Pair, strides: Pair, padding: Padding = NONE) -> tuple[Type, ...]:
         (g,) = types
+        expect_rank(g, 4, "(batch, height, width, channels)")
+        image = Type((g.shape[0], *size, g.shape[3]))
+        expect_shape("a gradient", g, _pooled(image, pool, strides, padding).shape)
         return (Type((g.shape[0], *size, g.shape[3]), g.dtype),)
 
     def reference(

@@ -136,6 +136,11 @@ class RecurrentGrad(Op):
         like, states, saved = RECURRENCES[cell], types[0], types[2 + carry + RECURRENCES[cell].states]
         batch, steps, _ = saved.shape
         units: Any = states.shape[2]
+        every = (batch, steps + 1, units)  # type: ignore[operator]
+        expected = [every] * (1 + carry) + [(units, like.gates * units)] + [every] * like.states
+        expected += [(batch, steps, like.saved * units), *[(batch, steps)] * bool(attrs.get("masked"))]
+        if (received := [type.shape for type in types]) != expected:
+            raise ShapeMismatch(str(expected), received)
         wide = Type((batch, steps, like.gates * units), states.dtype)
         return (*(wide,) * (1 + like.apart), *(Type((batch, units), states.dtype),) * like.states)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest, partial_scratch
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_shape, op
 from engine.types import Type, size
 
 SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
@@ -63,7 +63,12 @@ class RowNormGrad(Op):
                     for shape, width in SHAPES for centered in (True, False))
 
     def infer(self, *types: Type, epsilon: float, centered: bool) -> tuple[Type, ...]:
-        _, x, gamma, _, _ = types
+        g, x, gamma, mean, inverse = types
+        lead = x.rank - gamma.rank
+        expect_shape("a gradient", g, x.shape)
+        expect_shape("gamma", gamma, x.shape[lead:])
+        expect_shape("means", mean, x.shape[:lead])
+        expect_shape("inverse deviations", inverse, x.shape[:lead])
         return x, gamma, gamma
 
     def reference(self, *arrays: np.ndarray, epsilon: float, centered: bool) -> tuple[np.ndarray, ...]:

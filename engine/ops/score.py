@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node, Value
 from engine.lowering.request import KernelRequest
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, expect_rank, expect_shape, op
 from engine.types import Type
 
 EPSILON = 1e-7
@@ -95,6 +95,7 @@ class Histogram(Score):
         for type in types:
             expect_rank(type, 1, "(batch,)")
             expect_dtype(type, "float32", "float64")
+            expect_shape("scores, labels and weights", type, types[0].shape)
         return (Type((4, thresholds), "float32"),)
 
     def reference(self, *arrays: np.ndarray, thresholds: int) -> tuple[np.ndarray, ...]:

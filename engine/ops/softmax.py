@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
-from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, expect_rank, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, expect_dtype, expect_rank, expect_shape, op
 from engine.types import Type, size
 
 
@@ -48,7 +48,9 @@ class SoftmaxGrad(Op):
     samples = (Sample(((5, 7), (5, 7)), differentiable=()),)
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
-        return (types[1],)
+        y, g = types
+        expect_shape("a gradient", g, y.shape)
+        return (g,)
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         y, g = arrays
@@ -101,7 +103,10 @@ class SparseCrossEntropyGrad(Op):
     )
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
-        return (types[0],)
+        p, labels, g = types
+        expect_shape("labels", labels, p.shape[:1])
+        expect_shape("a gradient", g, p.shape[:1])
+        return (p,)
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         p, labels, g = arrays
@@ -149,7 +154,10 @@ class CrossEntropyGrad(Op):
     samples = (Sample(((6, 5), (6, 5), (6,)), differentiable=()),)
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
-        return (types[0],)
+        p, target, g = types
+        expect_shape("a target", target, p.shape)
+        expect_shape("a gradient", g, p.shape[:1])
+        return (p,)
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         p, target, g = arrays
