@@ -79,7 +79,7 @@ class Recurrent(Op):
         like, kernel = RECURRENCES[attrs["cell"]], node.inputs[1]
         *states, saved = node.outputs
         assert grads[-1] is None
-        first = grads[0] or b.op("scale", states[0], factor=0.0)
+        first = b.op("scale", states[0], factor=0.0) if grads[0] is None else grads[0]
         carried = grads[1:like.states] if grads[like.states - 1] is not None and like.states > 1 else ()
         mask = node.inputs[-1:] if attrs.get("masked") else ()
         given = [value for value in (first, *carried) if value is not None]
@@ -137,7 +137,7 @@ class RecurrentGrad(Op):
         batch, steps, _ = saved.shape
         units: Any = states.shape[2]
         every = (batch, steps + 1, units)  # type: ignore[operator]
-        expected = [every] * (1 + carry) + [(units, like.gates * units)] + [every] * like.states
+        expected: list[Any] = [every] * (1 + carry) + [(units, like.gates * units)] + [every] * like.states
         expected += [(batch, steps, like.saved * units), *[(batch, steps)] * bool(attrs.get("masked"))]
         if (received := [type.shape for type in types]) != expected:
             raise ShapeMismatch(str(expected), received)
