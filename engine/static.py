@@ -133,7 +133,10 @@ class Tracer(GraphBuilder):
         """d loss / d value for each of the symbols, or tensors that the graph reads."""
         if loss.shape != ():
             raise Misuse("gradients", "a loss of one number, shape ()", loss.type)
-        return autodiff.gradients(self, loss, [self.lift(value) for value in wanted])
+        try:
+            return autodiff.gradients(self, loss, [self.lift(value) for value in wanted])
+        except NotImplementedError as missing:
+            raise Misuse("gradients", "ops with derivatives", missing) from None
 
 
 @dataclass(frozen=True)

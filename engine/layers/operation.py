@@ -15,7 +15,6 @@ from engine.layers.rescaling import array
 from engine.ops.base import ShapeMismatch
 from engine.options import boolean, either, integer, number, only, option, optional, sequence
 from engine.registry import register
-from engine.types import Batch
 
 PREFIX = "ops."
 NUMPY = "keras.src.ops.numpy"
@@ -61,7 +60,7 @@ class Binary(Layer):
     def combine(self, b: GraphBuilder, x1: Value, x2: Value) -> Value:
         """The operation itself."""
         y = b.op(self.function, x1, x2)
-        if not y.shape or not isinstance(y.shape[0], Batch):
+        if not y.shape or not any(y.shape[:1] == x.shape[:1] for x in (x1, x2) if x.role != "constant"):
             raise ShapeMismatch("operands that broadcast behind the batch", f"{text(x1.shape)} and {text(x2.shape)}")
         return y
 

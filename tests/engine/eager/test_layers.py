@@ -42,7 +42,11 @@ def test_every_layer_has_the_bits_of_its_graph(name, sample, training):
         y = layer(*xs)
         loss = (y * u).sum()
         wanted = [*layer.parameters, *xs] if sample.integers is None else layer.parameters
-        return [y, *eager.gradients(loss, wanted)]
+        try:
+            return [y, *eager.gradients(loss, wanted)]
+        except eager.Misuse as misuse:  # changes of pictures have none
+            assert "has no derivative" in str(misuse) and not layer.weights
+            return [y]
 
     with eager.training(training):
         xs = [eager.parameter(x) for x in inputs] if sample.integers is None else [eager.tensor(x) for x in inputs]
