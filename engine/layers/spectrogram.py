@@ -95,7 +95,7 @@ class STFTSpectrogram(Layer):
         power = b.op("add", real, imaginary)
         if self.mode == "psd":
             # All but the first and the last frequency stand for a negative one as well.
-            twice = np.full(power.shape[3], 2.0)  # type: ignore[arg-type]
+            twice = np.full(power.shape[3], 2.0)
             twice[[0, -1]] = 1.0
             return b.op("multiply", power, b.constant(twice))
         size = b.op("sqrt", b.op("maximum", power, b.constant(EPSILON)))
