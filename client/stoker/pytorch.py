@@ -9,6 +9,7 @@ import io
 import tempfile
 import warnings
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +70,11 @@ def export(module: Any, example_input: Any) -> bytes:
 
 
 def _torch() -> Any:
+    """The user's own PyTorch, which this package never asks for."""
     try:
-        import torch
+        return import_module("torch")
     except ImportError:
         raise StokerError("from_torch needs PyTorch where it runs, and there is none: pip install torch") from None
-    return torch
 
 
 def _exported(torch: Any, module: Any, examples: tuple[Any, ...], names: list[str]) -> bytes:

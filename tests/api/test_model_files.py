@@ -19,6 +19,7 @@ from engine import formats
 from engine.formats import Metadata
 from engine.starting import shapes
 from store.blobs import read_blob
+from store.garbage import collect_blobs
 from store.models import Blob, Model
 from tests.api.conftest import running
 from tests.api.work import MODEL, claim, job_body, new_job, publish, ready_dataset
@@ -237,3 +238,25 @@ def test_what_a_model_was_compiled_with_is_used_by_jobs_that_say_nothing(server,
     model = post(server.http, bare(tmp_path, "npz"), "w.npz", definition={**MODEL, "compile_config": COMPILED}).json()
     job = new_job(server.http, dataset, model=model["id"], training={"epochs": 1})
     assert job["training"]["optimizer"]["learning_rate"] == 0.125
+
+
+def test_a_clone_starts_where_its_job_did(server, tmp_path):
+    """A job of a posted model that started from another job's checkpoint is cloned with that checkpoint."""
+    dataset = ready_dataset(server.http, server.database)
+    model = post(server.http, file(tmp_path, "keras")).json()["id"]
+    trained = new_job(server.http, dataset, model=model)
+    checkpoint = publish(server.database, claim(server.database, trained["id"]), 1, b"weights")
+    job = new_job(server.http, dataset, model={"from_job": trained["id"]})
+    assert job["initial_weights"] == {"job": trained["id"], "checkpoint": checkpoint.id}
+    clone = server.http.post(f"/v1/jobs/{job['id']}/clone", json={"name": "again"}).json()
+    assert (clone["model_id"], clone["initial_weights"]) == (model, job["initial_weights"])
+    other = server.http.post(f"/v1/jobs/{job['id']}/clone", json={"model": model}).json()
+    assert other["initial_weights"] == {"model": model}
+
+
+def test_posted_weights_are_kept_as_long_as_their_model(server, tmp_path):
+    model = post(server.http, file(tmp_path, "keras", HEAD)).json()["id"]
+    collect_blobs(server.database, -60.0)
+    with server.database.read() as session:
+        blob = session.get(Model, model).weights_blob
+    assert b"".join(read_blob(server.database, blob))
