@@ -87,8 +87,9 @@ class KerasModel:
     def _call(self, call: LayerNode) -> dict[str, Any]:
         tensors: list[Any] = [self._tensor(value) for value in call.inputs]
         if call.layer.constants:
-            left, given = iter(tensors), (getattr(call.layer, name) for name in call.layer.constants)
-            return {"args": [next(left) if value is None else _constant(value) for value in given], "kwargs": {}}
+            left, options = iter(tensors), call.layer.keras_options()
+            given = (options.get(name, _constant(getattr(call.layer, name, None))) for name in call.layer.constants)
+            return {"args": [next(left) if value is None else value for value in given], "kwargs": {}}
         places = len(call.layer.positions)
         if len(tensors) > places or (places == 1 and call.layer.arity != (1, 1)):  # the last one takes a list
             tensors = [*tensors[:places - 1], tensors[places - 1:]]
@@ -165,8 +166,8 @@ def _object(module: str, name: str, config: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _constant(value: Any) -> Any:
-    """A number, or an array as Keras serialises it."""
-    if isinstance(value, (int, float)):
+    """A number, or an array as Keras serialises it; None stays."""
+    if value is None or isinstance(value, (int, float)):
         return value
     return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
 

@@ -84,7 +84,7 @@ class Layer(ABC):
     parts: ClassVar[Mapping[str, str]] = {}
     """For variables called layer/part/variable: the attribute of Keras's layer that holds the part."""
     constants: ClassVar[tuple[str, ...]] = ()
-    """Options that Keras takes in the call, each in the place of an input: one for every position."""
+    """Options that Keras takes in the call, one for every argument; "" for one that is always a value."""
     keras_module: ClassVar[str] = "keras.layers"
     """Where Keras has its class."""
     samples: ClassVar[tuple[LayerSample, ...]] = ()

@@ -13,7 +13,19 @@ from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, text
 from engine.layers.rescaling import array
 from engine.ops.base import ShapeMismatch
-from engine.options import boolean, either, integer, number, only, option, optional, sequence
+from engine.options import (
+    MAXIMUM_INTEGER,
+    Mismatch,
+    Reader,
+    boolean,
+    either,
+    integer,
+    number,
+    only,
+    option,
+    optional,
+    sequence,
+)
 from engine.registry import register
 
 PREFIX = "ops."
@@ -254,6 +266,65 @@ class ExpandDims(Layer):
             raise OptionMismatch("axis", f"places behind the batch in {rank} dimensions", self.axis)
         left = iter(x.shape)
         return net.b.op("reshape", x, shape=tuple(1 if axis in found else next(left) for axis in range(rank)))
+
+
+def _key(value: Any, pointer: str) -> tuple[Any, ...]:
+    """Whole numbers and slices: [start, stop] of numbers or null, or as Keras writes them."""
+    found: list[Any] = []
+    for index, item in enumerate(value if isinstance(value, (list, tuple)) else [value]):
+        at = f"{pointer}/{index}"
+        if isinstance(item, Mapping) and item.get("class_name") == "__slice__":
+            config = item.get("config") or {}
+            if config.get("step") not in (None, 1):
+                raise Mismatch(at, "a slice without a step", config["step"])
+            item = [config.get("start"), config.get("stop")]
+        found.append(_slice(item, at) if isinstance(item, (list, tuple)) else _place(item, at))
+    return tuple(found)
+
+
+_place = integer(minimum=-MAXIMUM_INTEGER)
+_slice = sequence(optional(_place), 2, 2)
+
+
+@register("layer", f"{PREFIX}GetItem")
+@dataclass(frozen=True, kw_only=True)
+class GetItem(Layer):
+    """x[key]: for each dimension, the batch first, a place or a slice; the batch is taken whole.
+
+    Input shape: (batch, …). Output shape: sizes of the slices, then the dimensions that the key does not reach.
+    """
+
+    positions = ("x",)
+    constants = ("", "key")
+    keras_module = NUMPY
+
+    key: tuple[Any, ...] = option(Reader(_key, {"type": "array", "items": {"anyOf": [_place.schema, _slice.schema]}}),
+                                  doc="places and slices [start, stop]")
+
+    samples = (LayerSample({"key": [[None, None], 0]}, ((3, 4),), (4,)),
+               LayerSample({"key": [[None, None], [1, -1], -2]}, ((4, 3, 2),), (2, 2)))
+
+    def keras_options(self) -> dict[str, Any]:
+        return {"key": [item if isinstance(item, int) else {
+            "class_name": "__slice__", "config": {"start": item[0], "stop": item[1], "step": None}}
+            for item in self.key]}
+
+    def build(self, net: Net, *inputs: Value) -> Value:
+        (x,) = inputs
+        if not self.key or self.key[0] != (None, None) or len(self.key) > x.type.rank:
+            raise OptionMismatch("key", f"the whole batch and then at most {x.type.rank - 1} places and slices",
+                                 list(self.key))
+        y, shape = x, [x.shape[0]]
+        for axis, item in enumerate(self.key[1:], 1):
+            dim = x.shape[axis]
+            if isinstance(item, int) and not -dim <= item < dim:
+                raise OptionMismatch("key", f"a place of {dim} in dimension {axis}", item)
+            start, stop, _ = slice(*item).indices(dim) if isinstance(item, tuple) else (item % dim, item % dim + 1, 1)
+            if stop <= start:
+                raise OptionMismatch("key", f"a slice that holds something of {dim} in dimension {axis}", list(item))
+            y = y if stop - start == dim else net.b.op("slice", y, axis=axis, start=start, stop=stop)
+            shape += [stop - start] if isinstance(item, tuple) else []
+        return net.b.op("reshape", y, shape=(*shape, *x.shape[len(self.key):]))
 
 
 @register("layer", f"{PREFIX}Squeeze")

@@ -32,6 +32,8 @@ def answer(written: dict[str, Any]) -> np.ndarray:
 
 
 VALUES = np.array([[[1, -2, 3], [4, 5, -6]]], np.float32)
+ALL = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
+LAST_TWO = {"class_name": "__slice__", "config": {"start": -2, "stop": None, "step": None}}
 ROW = {"class_name": "__numpy__", "config": {"value": [1.0, 2.0, 4.0], "dtype": "float32"}}
 
 
@@ -45,6 +47,8 @@ ROW = {"class_name": "__numpy__", "config": {"value": [1.0, 2.0, 4.0], "dtype": 
     (document("ExpandDims", X, options={"axis": 1}), VALUES[:, None]),
     (document("Transpose", X, options={"axes": [0, 2, 1]}), VALUES.transpose(0, 2, 1)),
     (document("Reshape", X, options={"newshape": [-1, 6]}), VALUES.reshape(1, 6)),
+    (document("GetItem", X, [ALL, -1]), VALUES[:, -1]),
+    (document("GetItem", X, [ALL, ALL, LAST_TWO]), VALUES[:, :, -2:]),
     (document("LeakyRelu", X, module="nn", options={"negative_slope": 0.5}), np.maximum(VALUES, VALUES / 2)),
 ], ids=lambda value: value["config"]["layers"][1]["class_name"] if isinstance(value, dict) else "")
 def test_it_does_what_numpy_does(written: dict[str, Any], expected: Any) -> None:
@@ -64,6 +68,11 @@ def test_it_does_what_numpy_does(written: dict[str, Any], expected: Any) -> None
     (document("Mean", X, options={"axis": 0}), "/config/layers/1/config/axis", "other than the batch"),
     (document("Max", X, options={"axis": 1, "initial": 0.0}), "/config/layers/1/config/initial", "not supported"),
     (document("Transpose", X, options={"axes": [1, 0, 2]}), "/config/layers/1/class_name", "ops.Transpose"),
+    (document("GetItem", X, 0), "/config/layers/1/config/key", "whole batch"),
+    (document("GetItem", X, [ALL, 2]), "/config/layers/1/config/key", "a place of 2"),
+    (document("GetItem", X, [ALL, None]), "/config/layers/1/config/key/1", "integer"),
+    (document("GetItem", X, [{"class_name": "__slice__", "config": {"step": 2}}]), "/config/layers/1/config/key/0",
+     "without a step"),
     (document("Squeeze", X, options={"axis": 1}), "/config/layers/1/config/axis", "size 1"),
     (document("ExpandDims", X, options={"axis": 0}), "/config/layers/1/config/axis", "behind the batch"),
     (document("Matmul", X, X), "/config/layers/1/inbound_nodes/0/args", "rows"),

@@ -215,3 +215,13 @@ def test_shapes_that_do_not_merge():
               {"type": "Dense", "units": 4, "name": "b", "inputs": ["x"]},
               {"type": "Add", "inputs": ["a", "b"]}]
     assert "broadcast" in faults(layers, [5])["/layers/2/inputs"]
+
+
+def test_the_layers_of_keras_applications():
+    x = draw(2, 3, 4)
+    scaled, values, _ = run({"type": "LayerScale", "init_values": 0.5, "projection_dim": 4}, x)
+    assert set(values) == {"layer/gamma"}
+    np.testing.assert_allclose(scaled, x * 0.5)
+    np.testing.assert_allclose(run({"type": "CustomScaleLayer", "scale": 0.17}, x, 2 * x)[0], x * 1.34, rtol=1e-5)
+    kept = {"type": "StochasticDepth", "drop_path_rate": 0.5}
+    np.testing.assert_array_equal(run(kept, x)[0], x)
