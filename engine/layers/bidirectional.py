@@ -26,7 +26,8 @@ def _recurrent(value: Any, pointer: str) -> Any:
     return layer
 
 
-recurrent = Reader(_recurrent, _layer.schema)
+_examples = [{"type": "LSTM", "units": 32}, {"type": "GRU", "units": 32}]
+recurrent = Reader(_recurrent, {**_layer.schema, "examples": _examples})
 
 
 @register("layer")

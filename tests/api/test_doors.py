@@ -149,12 +149,18 @@ def test_compressed_bodies_are_refused(server):
     assert is_problem(server.http.post("/v1/jobs", content=bomb, headers=headers), 415, "unsupported_content_encoding")
 
 
-@pytest.mark.parametrize(
-    "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
-)
-def test_a_definition_is_json(server, media_type):
-    response = server.http.post("/v1/models", content=b"{}", headers={"content-type": media_type})
+@pytest.mark.parametrize(("media_type", "path"), [
+    ("text/plain", "/v1/models"), ("application/x-www-form-urlencoded", "/v1/models"),
+    ("multipart/form-data; boundary=x", "/v1/models/validate")])
+def test_a_definition_is_json(server, media_type, path):
+    response = server.http.post(path, content=b"{}", headers={"content-type": media_type})
     assert is_problem(response, 415, "unsupported_media_type")
+
+
+def test_a_form_that_is_none_is_refused(server):
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    response = server.http.post("/v1/models", content=b"{}", headers=headers)
+    assert is_problem(response, 400, "invalid_form")
 
 
 def test_a_body_without_a_type_counts_as_json(server):

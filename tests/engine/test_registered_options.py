@@ -45,8 +45,10 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         least = schema.get("minItems") or 0
         return st.lists(values(schema["items"]), min_size=least, max_size=min(least + 3, schema.get("maxItems") or 100))
     if kind in registry.PACKAGES:
-        # An entry within an entry has a test of its own: here, those that need no options are enough.
-        return st.sampled_from([name for name, cls in registry.entries(kind).items() if not required(cls)] or ["none"])
+        # An entry within an entry has a test of its own: here, those that need nothing, or all of few, are enough.
+        plain = [name for name, cls in registry.entries(kind).items() if not required(cls)]
+        return st.sampled_from(plain) if plain else st.sampled_from(list(registry.entries(kind))).flatmap(
+            lambda name: documents(kind, name))
     return st.nothing()
 
 

@@ -87,7 +87,7 @@ def test_keras_own_json():
 
 @pytest.mark.parametrize(("document", "pointer"), [
     *((value, "/learning_rate") for value in (float("nan"), float("inf"), -0.1, True, None, [0.1], 1e39, 10**400)),
-    ("Exponential", "/learning_rate/type"),
+    ("Exponential", "/learning_rate"),
     ({**EXPONENTIAL, "decay_steps": 0}, "/learning_rate/decay_steps"),
     ({**EXPONENTIAL, "decay_rate": 0}, "/learning_rate/decay_rate"),
     ({**EXPONENTIAL, "initial_learning_rate": "big"}, "/learning_rate/initial_learning_rate"),

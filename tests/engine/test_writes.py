@@ -24,10 +24,10 @@ def test_a_view_of_a_parameter_is_the_parameter():
     b = GraphBuilder("view")
     kernel = b.parameter("kernel", Type((2, 3)))
     flat = b.op("reshape", kernel, shape=(6,))
-    b.apply("sgd", kernel, b.op("scale", kernel, factor=2.0), slots=0)
+    b.apply("assign", kernel, b.op("scale", kernel, factor=2.0))
     verify(b.finish(flat=flat))
     b.op("exp", flat)
-    with pytest.raises(CompileError, match=r"parameter 'kernel' is read after sgd"):
+    with pytest.raises(CompileError, match=r"parameter 'kernel' is read after assign"):
         verify(b.finish())
 
 
