@@ -23,7 +23,7 @@ from engine.runtime.session import aligned
 from engine.runtime.threads import Workers
 from engine.variables import empty_slots, initial_weights
 
-CONTRACTIONS = ("matmul", "conv2d", "depthwise_conv2d")
+CONTRACTIONS = ("matmul", "batch_matmul", "conv2d", "depthwise_conv2d", "recurrent")
 """Ops, and beginnings of their derivatives' names, whose arithmetic counts."""
 ROUNDS = 256
 """Times that an epoch goes through the batches: a real data set is not through after eight of them."""

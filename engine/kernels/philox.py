@@ -6,7 +6,7 @@ from typing import Any
 
 import llvmlite.ir as ir
 
-from engine.codegen.builder import I64, Code, Index
+from engine.codegen.builder import I32, I64, Code, Index
 from engine.random import LANES, MULTIPLIERS, ROUNDS, WEYL
 
 GROUP = 4 * LANES
@@ -17,15 +17,22 @@ def philox(code: Code, counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any])
     """The four words of each lane's block, as vectors of uint32.
 
     Counter and key are vectors of uint32, or an int or Index that is taken modulo 2^32 for all lanes.
+
+    Between rounds a word is the lower half of 64 bits: a product's lower half is a word as it stands, its upper half
+    one shift away, and what is above a word is never looked at.
     """
-    c0, c1, c2, c3, k0, k1 = (_words(code, part) for part in (*counter, *key))
+    wide = ir.VectorType(I64, code.lanes)
+    c0, c1, c2, c3, k0, k1 = (code.ir.zext(_words(code, part), wide) for part in (*counter, *key))
+    word, half = ir.Constant(wide, [0xFFFFFFFF] * code.lanes), ir.Constant(wide, [32] * code.lanes)
     for _ in range(ROUNDS):
-        (high_0, low_0), (high_1, low_1) = (_product(code, c, factor)
-                                            for c, factor in zip((c0, c2), MULTIPLIERS, strict=True))
-        c0, c2 = (code.ir.xor(code.ir.xor(high, c), k) for high, c, k in ((high_1, c1, k0), (high_0, c3, k1)))
-        c1, c3 = low_1, low_0
-        k0, k1 = (code.ir.add(k, code.splat(step, "uint32")) for k, step in zip((k0, k1), WEYL, strict=True))
-    return [c0, c1, c2, c3]
+        first, second = (code.ir.mul(code.ir.and_(c, word), ir.Constant(wide, [factor] * code.lanes))
+                         for c, factor in zip((c0, c2), MULTIPLIERS, strict=True))
+        c0, c2 = (code.ir.xor(code.ir.xor(code.ir.lshr(product, half), c), k)
+                  for product, c, k in ((second, c1, k0), (first, c3, k1)))
+        c1, c3 = second, first
+        k0, k1 = (code.ir.add(k, ir.Constant(wide, [step] * code.lanes))
+                  for k, step in zip((k0, k1), WEYL, strict=True))
+    return [code.ir.trunc(c, ir.VectorType(I32, code.lanes)) for c in (c0, c1, c2, c3)]
 
 
 def group(code: Code, number: Index, key: tuple[Any, Any, Any, Any]) -> list[ir.Value]:
@@ -47,11 +54,3 @@ def unit(code: Code, words: ir.Value) -> ir.Value:
 def _words(code: Code, part: Any) -> ir.Value:
     return code.splat(part & 0xFFFFFFFF if isinstance(part, int) else part, "uint32") if isinstance(
         part, int | Index) else part
-
-
-def _product(code: Code, words: ir.Value, factor: int) -> tuple[ir.Value, ir.Value]:
-    """The high and low half of words * factor."""
-    wide = ir.VectorType(I64, code.lanes)
-    product = code.ir.mul(code.ir.zext(words, wide), ir.Constant(wide, [factor] * code.lanes))
-    high = code.ir.lshr(product, ir.Constant(wide, [32] * code.lanes))
-    return code.ir.trunc(high, words.type), code.ir.trunc(product, words.type)
