@@ -137,6 +137,8 @@ _UNARY: Mapping[str, tuple[str, Callable[[GraphBuilder, Value], Value]]] = {
     "Square": ("x * x", lambda b, x: b.op("square", x)),
     "Sign": ("-1, 0 or 1", lambda b, x: b.op("sign", x)),
     "Exp": ("e to the power of x", lambda b, x: b.op("exp", x)),
+    "Sin": ("The sine of x", lambda b, x: b.op("sin", x)),
+    "Cos": ("The cosine of x", lambda b, x: b.op("cos", x)),
     "Reciprocal": ("1 / x", lambda b, x: b.op("divide", b.constant(1.0), x)),
     "Sqrt": ("The square root of x", lambda b, x: b.op("sqrt", x)),
 }

@@ -1,4 +1,4 @@
-"""Pictures moved at random in training: the augmentations of the same names as layers of a model."""
+"""Pictures mirrored and cut at random in training: the augmentations of the same names as layers of a model."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 from engine import registry
 from engine.graph.ir import Value
 from engine.layers.base import Layer, LayerSample, Net, channels_last
-from engine.layers.pictures import Range, expect_no_weights_before, expect_pictures, factor
+from engine.layers.pictures import expect_no_weights_before, expect_pictures
 from engine.layers.randomness import seed_option, stream
 from engine.layers.resizing import extent, middle
 from engine.ops.base import ShapeMismatch
-from engine.options import choice, number, option, write
+from engine.options import choice, option, write
 from engine.registry import register, snake_case
 
 LAYERS = 1 << 23
 """Where layers' places begin among those of `data.augmentation`."""
-FILLS = ("reflect", "constant", "nearest", "wrap")
 
 
 def augmented(net: Net, layer: Layer, x: Value, **options: Any) -> Value:
@@ -87,28 +86,3 @@ class RandomCrop(Layer):
         stream(net, self.seed)
         expect_no_weights_before(net, x)
         return middle(net.b, x, self.height, self.width)
-
-
-@register("layer")
-@dataclass(frozen=True, kw_only=True)
-class RandomTranslation(Layer):
-    """In training, shifts each picture by a random part of its height and width.
-
-    Input shape: (batch, height, width, channels). Output shape: the input's.
-    """
-
-    height_factor: Range = option(factor(), doc="a number f for [-f, f], or [lower, upper]")
-    width_factor: Range = option(factor(), doc="a number f for [-f, f], or [lower, upper]")
-    fill_mode: str = option(choice(*FILLS), default="reflect")
-    interpolation: str = option(choice("bilinear", "nearest"), default="bilinear")
-    seed: int | None = option(seed_option, default=None)
-    fill_value: float = option(number(), default=0.0)
-    data_format: str = option(channels_last, default="channels_last")
-
-    samples = (LayerSample({"height_factor": 0.3, "width_factor": [0, 0.5]}, ((4, 5, 2),), (4, 5, 2)),
-               LayerSample({"height_factor": 0.5, "width_factor": 0, "fill_mode": "constant", "fill_value": 2,
-                            "interpolation": "nearest"}, ((4, 5, 1),), (4, 5, 1)))
-
-    def build(self, net: Net, *inputs: Value) -> Value:
-        return augmented(net, self, inputs[0], height_factor=self.height_factor, width_factor=self.width_factor,
-                         fill_mode=self.fill_mode, interpolation=self.interpolation, fill_value=self.fill_value)

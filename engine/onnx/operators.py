@@ -24,7 +24,7 @@ Operator = Callable[[OnnxGraph, Node, list[str]], Written]
 OPERATORS: dict[str, Operator] = {}
 DIRECT = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt",
           "abs": "Abs", "negative": "Neg", "softplus": "Softplus", "add": "Add", "subtract": "Sub", "multiply": "Mul",
-          "divide": "Div"}
+          "divide": "Div", "sin": "Sin", "cos": "Cos"}
 """Elementwise ops that are one operator of ONNX."""
 CHANNELS_FIRST, CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 

@@ -26,6 +26,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("RandomSharpness", {"factor": [0.9, 0.9], **UNIT}), ("RandomInvert", {"factor": [1, 1], **UNIT}),
     ("RandomColorJitter", {"brightness_factor": [0.1, 0.1], "saturation_factor": [0.6, 0.6], "hue_factor": [1, 1],
                            **UNIT}),
+    *(("RandomRotation", {"factor": [part, part], "fill_mode": fill, "interpolation": how, "fill_value": 0.3})
+      for part in (-0.15, 0.07, 0.45) for fill, how in (("reflect", "bilinear"), ("constant", "nearest"),
+                                                        ("wrap", "bilinear"), ("nearest", "nearest"))),
+    *(("RandomZoom", {"height_factor": [down, down], "width_factor": across, "fill_mode": fill, "fill_value": 0.3})
+      for down, across in ((-0.37, None), (0.83, [0.2, 0.2]), (0.41, [-0.6, -0.6]))
+      for fill in ("reflect", "constant", "wrap", "nearest")),
+    *(("RandomTranslation", {"height_factor": [down, down], "width_factor": [0.21, 0.21], "fill_mode": fill})
+      for down in (-0.37, 0.6) for fill in ("reflect", "constant", "wrap", "nearest")),
 ]
 SHAPE = (3, 5, 6, 3)
 

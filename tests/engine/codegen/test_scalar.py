@@ -64,8 +64,14 @@ BOUNDS = {
     "log1p": 2.5,
     "sqrt": 0.0,
     "abs": 0.0,
+    "sin": 1.75,
+    "cos": 1.75,
 }
 """Units in the last place, beyond the float32 nearest to the exact result."""
+
+
+ANGLES = 1e4
+"""Up to which sine and cosine keep what is promised."""
 
 
 def every_kind_of_float() -> np.ndarray:
@@ -102,6 +108,8 @@ def ulps(received: np.ndarray, exact: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", BOUNDS)
 def test_error_over_the_whole_range(monkeypatch, name):
     x = every_kind_of_float()
+    if name in ("sin", "cos"):
+        x = x[~(np.abs(x) > ANGLES)]
     distance = ulps(apply(monkeypatch, name, x), wanted(getattr(numpy_math, name), x))
     worst = distance.argmax()
     assert distance[worst] <= BOUNDS[name], (
