@@ -20,6 +20,7 @@ from engine.codegen.builder import Code, Index
 from engine.codegen.host import host
 from engine.codegen.scalar import ScalarMath, Vector
 from engine.expressions import Body, evaluate
+from engine.heads import exchanged
 from engine.kernels import elementwise, memory, transpose
 from engine.kernels.call import Buffer, Call, call
 from engine.lowering import chunks, contraction, select
@@ -78,8 +79,10 @@ def _matmul(a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int
 
 def _views(function: str, a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int) -> list[Contraction]:
     if function == "batch_matmul":
-        *lead, m, n = out.shape
-        return [contraction.batch_matmul(prod(lead), m, b.shape[-2], n, **attrs)]
+        _, right, result = attrs["steps_first"]
+        *lead, k, n = exchanged(b.shape, right)
+        m = exchanged(out.shape, result)[-2]
+        return [contraction.batch_matmul(prod(lead[:-1]), lead[-1], m, k, n, **attrs)]
     if function == "conv2d":
         return [contraction.conv2d(a.shape, b.shape, out.shape, **attrs)]
     if function == "conv2d_backward_kernel":

@@ -105,15 +105,14 @@ class Heads(Layer):
 
     def weigh(self, net: Net, query: Value, key: Value, value: Value, mask: Value | None, *, whole: bool) -> tuple[
             Value, Value]:
-        """softmax(query key^T / sqrt(features)) value, and the softmax, of (batch, …, steps, features).
+        """softmax(query key^T) value, and the softmax, of (batch, …, steps, features); the query is scaled before.
 
         A step of the query that sees nothing gets the mean of all, or 0 where the scores are made as a `whole`: as
         Keras, which has two ways to compute them.
         """
         b, rate = net.b, self.dropout
         number = stream(net, self.seed) if rate else 0
-        scaled = b.op("scale", query, factor=1 / math.sqrt(query.shape[-1]))
-        scores = b.op("batch_matmul", scaled, key, transpose_b=True)
+        scores = b.op("batch_matmul", query, key, transpose_b=True)
         if mask is not None:
             mask = b.op("reshape", mask, shape=(mask.shape[0], 1, *mask.shape[1:]))
             scores = b.op("where", mask, scores, b.constant(LOWEST))
@@ -178,6 +177,7 @@ class MultiHeadAttention(Heads):
         axes = self._axes(query)
         mask = self.pair_mask(net, inputs, attention_mask, causal=use_causal_mask)
         q = self.project(net, "query", query, shapes["query"])
+        q = net.b.op("scale", q, factor=1 / math.sqrt(q.shape[-1]))
         k = self.project(net, "key", key, shapes["key"])
         gate = net.b.op("sigmoid", self.project(net, "gate", query, shapes["value"])) if self.use_gate else None
         v = self.project(net, "value", value, shapes["value"])
@@ -287,6 +287,7 @@ class GroupQueryAttention(Heads):
         b, shapes, key = net.b, self.sizes(), inputs[2] if len(inputs) > 2 else value
         mask = self.pair_mask(net, inputs, attention_mask, causal=use_causal_mask)
         q = self.project(net, "query", query, shapes["query"])
+        q = net.b.op("scale", q, factor=1 / math.sqrt(q.shape[-1]))
         k = self.project(net, "key", key, shapes["key"])
         gate = b.op("sigmoid", self.project(net, "gate", query, shapes["query"])) if self.use_gate else None
         v = self.project(net, "value", value, shapes["value"])

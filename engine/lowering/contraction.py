@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.heads import Order
 from engine.windows import Pair, halo, phases
 
 
@@ -71,10 +72,19 @@ def matmul(m: int, k: int, n: int, *, transpose_a: bool, parts: int = 1, width: 
                        (Outer(parts, length * k_a, length * line, m * n),), split=k, column_b=column_b)
 
 
-def batch_matmul(count: int, m: int, k: int, n: int, *, transpose: bool) -> Contraction:
-    """`count` products of (m, k), or (k, m) if `transpose`, by (k, n)."""
-    row_a, k_a = (1, m) if transpose else (k, 1)
-    return Contraction(m, row_a, n, n, (ONCE, ONCE, Reduction(k, k_a, n)), (Outer(count, m * k, k * n, m * n),))
+def batch_matmul(count: int, heads: int, m: int, k: int, n: int, *, transpose: bool,
+                 steps_first: Order) -> Contraction:
+    """`count` times `heads` products of (m, k), or (k, m) if `transpose`, by (k, n).
+
+    `steps_first` says of which of a, b and result the lines of all heads alternate.
+    """
+    lines = ((k, m) if transpose else (m, k), (k, n), (m, n))
+    (line_a, head_a), (line_b, head_b), (row_c, head_c) = (
+        (heads * width, width) if first else (width, height * width)
+        for (height, width), first in zip(lines, steps_first, strict=True))
+    row_a, k_a = (1, line_a) if transpose else (line_a, 1)
+    outer = Outer(count, heads * m * k, heads * k * n, heads * m * n), Outer(heads, head_a, head_b, head_c)
+    return Contraction(m, row_a, row_c, n, (ONCE, ONCE, Reduction(k, k_a, line_b)), outer)
 
 
 def conv2d(x: tuple[int, ...], kernel: tuple[int, ...], y: tuple[int, ...], *, strides: Pair, dilation: Pair,

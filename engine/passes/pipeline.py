@@ -10,6 +10,7 @@ from engine.graph.verify import verify
 from engine.passes.dead import eliminate_dead
 from engine.passes.fold import fold_constants
 from engine.passes.fuse import fuse_chains, fuse_epilogues
+from engine.passes.heads import fold_heads
 from engine.passes.norms import split_norms
 from engine.passes.padding import fold_padding
 from engine.passes.pooling import pool_gradients
@@ -23,6 +24,7 @@ PASSES: tuple[Pass, ...] = (
     share_common,
     fold_padding,
     pool_gradients,
+    fold_heads,
     eliminate_dead,
     fuse_epilogues,
     split_norms,

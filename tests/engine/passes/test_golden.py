@@ -9,6 +9,7 @@ from engine.graph.text import print_graph
 from engine.passes.dead import eliminate_dead
 from engine.passes.fold import fold_constants
 from engine.passes.fuse import fuse_chains, fuse_epilogues
+from engine.passes.heads import fold_heads
 from engine.passes.padding import fold_padding
 from engine.passes.pooling import pool_gradients
 from engine.passes.share import share_common
@@ -204,3 +205,26 @@ def test_masks_and_sums_are_taken_behind_the_pooling(b: GraphBuilder):
 
 def test_other_derivatives_stay_before_the_pooling(b: GraphBuilder):
     assert text(pool_gradients(graph := pooled(b, "tanh"))) == text(graph)
+
+
+def test_heads_are_read_and_written_where_projections_have_them(b: GraphBuilder):
+    heads = b.input("heads", Type((BATCH, 5, 2, 3)))
+    turned = b.op("transpose", heads, permutation=(0, 2, 1, 3))
+    scores = b.op("batch_matmul", turned, turned, transpose_b=True)
+    seen = b.op("transpose", b.op("batch_matmul", scores, turned), permutation=(0, 2, 1, 3))
+    kept = b.op("batch_matmul", scores, scores)
+    graph = b.finish(seen=seen, kept=kept, turned=b.op("transpose", kept, permutation=(0, 2, 1, 3)))
+    assert text(graph) == lines("""
+        %0: f32[B,2,5,3] = transpose(heads) permutation=(0, 2, 1, 3)
+        %1: f32[B,2,5,5] = batch_matmul(%0, %0) transpose_b=True
+        %2: f32[B,2,5,3] = batch_matmul(%1, %0)
+        %3: f32[B,5,2,3] = transpose(%2) permutation=(0, 2, 1, 3)
+        %4: f32[B,2,5,5] = batch_matmul(%1, %1)
+        %5: f32[B,5,2,5] = transpose(%4) permutation=(0, 2, 1, 3)
+        return seen=%3, kept=%4, turned=%5""")
+    assert text(eliminate_dead(fold_heads(graph))) == lines("""
+        %0: f32[B,2,5,5] = batch_matmul(heads, heads) steps_first=(True, True, False) transpose_b=True
+        %1: f32[B,5,2,3] = batch_matmul(%0, heads) steps_first=(False, True, True)
+        %2: f32[B,2,5,5] = batch_matmul(%0, %0)
+        %3: f32[B,5,2,5] = transpose(%2) permutation=(0, 2, 1, 3)
+        return seen=%1, kept=%2, turned=%3""")
