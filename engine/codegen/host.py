@@ -65,8 +65,7 @@ def _host(narrowed: str | None) -> Host:
     features = present
     if wanted < lanes:
         lanes, registers = wanted, 16
-        features = {name: on and not name.startswith("avx512") and (wanted > 4 or not name.startswith("avx"))
-                    for name, on in present.items()}
+        features = {name: on and not name.startswith("avx512") for name, on in present.items()}
     flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
     return Host(llvm.get_host_cpu_name(), flags, lanes, registers)
 
