@@ -127,3 +127,19 @@ def test_winograds_error_on_images_as_they_are(tile: int, limit: float, channels
 def test_ops_take_the_attribute_that_the_plan_writes():
     for name in ("conv2d", "conv2d_backward_data", "conv2d_backward_kernel"):
         assert any("winograd" in sample.attrs for sample in find(name).samples)
+
+
+@pytest.mark.parametrize("tile, limit", [(2, 2e-6), (4, 2e-5)])
+def test_an_outlier_costs_digits_of_its_own_tile_only(tile: int, limit: float):
+    """Around a pixel a million times as bright, errors are small as measured by it; further away nothing changes."""
+    x, kernel = (1, 24, 24, 16), (3, 3, 16, 16)
+    attrs = {"padding": ((1, 1), (1, 1)), "winograd": tile}
+    image, weights = drawn(3, x, kernel)
+    bright = image.copy()
+    bright[0, 12, 12, 5] = 1e6
+    (wanted,), (result,), (plain,) = (expected("conv2d", [bright, weights], attrs), *(
+        lowered("conv2d", [given, weights], attrs).run([given, weights]) for given in (bright, image)))
+    assert np.abs(result - wanted).max() <= limit * 1e6 * np.abs(weights).max()
+    touched = (result != plain).any(-1)[0]
+    assert 9 <= touched.sum() <= (2 * tile) ** 2
+    assert touched[11:14, 11:14].all()
