@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.graph.ir import STATE, Graph, Node, Value
+from engine.lowering.algorithm import choose_algorithms
 from engine.lowering.request import KernelRequest
 from engine.lowering.select import Numerics
 from engine.ops.base import Op, ShapeMismatch
-from engine.passes.algorithm import choose_algorithms
 from engine.passes.pipeline import optimise
 from engine.runtime.cores import available_cores
 from engine.types import Type, known, size_bytes

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from engine.graph.ir import Graph, Node, Value
 from engine.graph.text import names
+from engine.lowering.algorithm import choose_algorithms
 from engine.lowering.memory import Allocation, plan_memory
 from engine.lowering.request import KernelRequest
 from engine.lowering.select import Numerics
-from engine.passes.algorithm import choose_algorithms
 from engine.passes.pipeline import PASSES, Pass, optimise
 
 

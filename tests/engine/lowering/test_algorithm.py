@@ -7,9 +7,9 @@ import pytest
 
 from engine.graph.ir import Graph, GraphBuilder
 from engine.graph.text import print_graph
+from engine.lowering.algorithm import choose_algorithms
 from engine.lowering.plan import compile_plan
 from engine.lowering.select import NUMERICS, winograd_tile
-from engine.passes.algorithm import choose_algorithms
 from engine.runtime.session import Session, aligned
 from engine.runtime.threads import Workers
 from engine.types import Batch, Type
