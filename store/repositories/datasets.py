@@ -15,7 +15,7 @@ from store.errors import Conflict, LeaseLost, NotFound
 from store.ids import new_id
 from store.models import Dataset, DatasetFile, Job
 from store.repositories.labels import has_labels
-from store.repositories.leases import Expired, Flags, LeaseRepository
+from store.repositories.leases import Flags, LosableRepository
 from store.repositories.pages import Order, Page, read_page
 from store.repositories.projects import ProjectRepository
 from store.states import ACTIVE, DATASET_TRANSITIONS, FAILED, PROCESSING, READY, transition
@@ -24,7 +24,7 @@ INGEST = "ingest"
 DELETED = {"code": "deleted", "message": "The dataset was deleted while it was processed.", "pointer": None}
 
 
-class DatasetRepository(LeaseRepository[Dataset]):
+class DatasetRepository(LosableRepository[Dataset]):
     """A project's datasets, and the work of ingesting them. Deleting a dataset cancels its ingest."""
 
     row = Dataset
@@ -178,18 +178,6 @@ class DatasetRepository(LeaseRepository[Dataset]):
         if self._update(self._held_by(id, token), values, Dataset.id) is None:
             raise LeaseLost(id, token)
         outbox.add(self.session, INGEST, "released")
-
-    def reap(self, expired: Expired, *, attempts: int = 3) -> str | None:
-        """Take the work from a lost worker: the status then, or None if the lease is another now."""
-        locked = self._lock_expired(expired)
-        return self._lose(expired.id, expired.token, *locked, "Its worker was lost.", attempts) if locked else None
-
-    def lose(self, id: str, token: int, cause: str, *, attempts: int = 3) -> str:
-        """The worker itself gives up an attempt whose process died: the status then. Raises LeaseLost."""
-        locked = self._lock_held(id, token)
-        if locked is None:
-            raise LeaseLost(id, token)
-        return self._lose(id, token, *locked, cause, attempts)
 
     def _lose(self, id: str, token: int, flags: Flags, without_progress: int, cause: str, attempts: int) -> str:
         if flags.cancel or without_progress >= attempts:

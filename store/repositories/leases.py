@@ -144,3 +144,23 @@ class LeaseRepository(ABC, Generic[LeasedRow]):
         """One UPDATE of at most one row: what it returns, or None if no row met `where`."""
         statement = update(self.row).where(where).values(dict(values)).returning(*returning)
         return self.session.execute(statement, execution_options={"synchronize_session": False}).one_or_none()
+
+
+class LosableRepository(LeaseRepository[LeasedRow]):
+    """Work whose worker may be lost: what then becomes of it."""
+
+    def reap(self, expired: Expired, *, attempts: int = 3) -> str | None:
+        """Take the work from a lost worker: the status then, or None if the lease is another now."""
+        locked = self._lock_expired(expired)
+        return self._lose(expired.id, expired.token, *locked, "Its worker was lost.", attempts) if locked else None
+
+    def lose(self, id: str, token: int, cause: str, *, attempts: int = 3) -> str:
+        """The worker itself gives up an attempt whose process died: the status then. Raises LeaseLost."""
+        locked = self._lock_held(id, token)
+        if locked is None:
+            raise LeaseLost(id, token)
+        return self._lose(id, token, *locked, cause, attempts)
+
+    @abstractmethod
+    def _lose(self, id: str, token: int, flags: Flags, without_progress: int, cause: str, attempts: int) -> str:
+        """Work with a lock on its row waits for another worker, unless so many attempts made no progress."""

@@ -17,7 +17,7 @@ from store.models import Checkpoint, Job, Project
 from store.repositories.attempts import AttemptRepository
 from store.repositories.events import NewEvent
 from store.repositories.jobs import TRAINING, JobRows, status_event
-from store.repositories.leases import Expired, Flags
+from store.repositories.leases import Flags, LosableRepository
 from store.repositories.metrics import MetricPoint, MetricRepository
 from store.states import CANCELLED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, transition
 
@@ -29,7 +29,7 @@ MESSAGES = {
 }
 
 
-class RunningJobRepository(JobRows):
+class RunningJobRepository(JobRows, LosableRepository[Job]):
     """All projects' jobs, for workers and the relay. Methods that change something need a write session."""
 
     def claim_next(self, worker: str, lease_seconds: float, *, running_limit: int | None = None) -> Job | None:
@@ -133,18 +133,6 @@ class RunningJobRepository(JobRows):
         self._leave(id, token, QUEUED, values, status_event(QUEUED, f"{message} The job is queued again."), "released")
         outbox.add(self.session, TRAINING, "released")
         return QUEUED
-
-    def reap(self, expired: Expired, *, attempts: int = 3) -> str | None:
-        """Take the job from a lost worker: the status it has then, or None if the lease is another now."""
-        locked = self._lock_expired(expired)
-        return self._lose(expired.id, expired.token, *locked, "Its worker was lost.", attempts) if locked else None
-
-    def lose(self, id: str, token: int, cause: str, *, attempts: int = 3) -> str:
-        """The worker itself gives up an attempt whose process died: the status the job has then. Raises LeaseLost."""
-        locked = self._lock_held(id, token)
-        if locked is None:
-            raise LeaseLost(id, token)
-        return self._lose(id, token, *locked, cause, attempts)
 
     def _lose(self, id: str, token: int, flags: Flags, without_progress: int, cause: str, attempts: int) -> str:
         error: dict[str, Any] | None = None
