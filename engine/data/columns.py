@@ -241,7 +241,9 @@ class _Resolver:
             return InputSpec(row[0].shape, "uint8" if row[0].kind == "image" else "float32", row[0].shape)
         wide = [part for part in row if len(part.shape) > 1]
         if wide:
-            self._fault(at, "table columns to concatenate, or one column alone",
+            several = "" if isinstance(self.block.features, Mapping) else (
+                ' (for a model of several inputs, {"input": ["column", ...], ...})')
+            self._fault(at, f"table columns to concatenate, or one column alone{several}",
                         f"{show(wide[0].name)} of shape {show(wide[0].shape)} among others")
         width = sum(math.prod(part.shape) for part in row)
         if width > limits.MAX_WIDTH:

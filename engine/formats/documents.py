@@ -1,4 +1,4 @@
-"""JSON inside weights files: read strictly, written canonically."""
+"""JSON inside weights files: read strictly, written in one way."""
 
 from __future__ import annotations
 
@@ -26,8 +26,16 @@ def parse(text: str | bytes, what: str) -> Any:
         raise WeightsError(f"{what}: expected JSON, received {detail[:200]}") from None
 
 
+def compact(value: Any) -> str:
+    """No spaces, keys as they come: a model's inputs and outputs have an order.
+
+    A value that is not finite becomes null, as JSON has no word for it.
+    """
+    return json.dumps(_plain(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
 def canonical(value: Any) -> str:
-    """Sorted keys, no spaces; a value that is not finite becomes null, as JSON has no word for it."""
+    """As `compact`, with sorted keys: for fingerprints."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 

@@ -29,8 +29,8 @@ class Metadata:
     format_version: int = FORMAT_VERSION
 
     def to_text(self) -> str:
-        """Canonical JSON; equal metadata give equal text."""
-        return documents.canonical({item.name: getattr(self, item.name) for item in dataclasses.fields(self)})
+        """JSON; metadata with the same entries in the same order give the same text."""
+        return documents.compact({item.name: getattr(self, item.name) for item in dataclasses.fields(self)})
 
     @classmethod
     def from_text(cls, text: str | bytes) -> Metadata:

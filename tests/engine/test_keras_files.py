@@ -57,6 +57,25 @@ def test_what_goes_in_comes_out_with_equal_bytes(tmp_path, format, document):
     assert path.read_bytes() == written(tmp_path / "again", format, document).read_bytes()
 
 
+def test_inputs_and_outputs_keep_their_order_through_every_format(tmp_path):
+    """Keras and people feed lists: a file must not sort them."""
+    document = {"inputs": {"series": {"shape": [4]}, "facts": {"shape": [3]}}, "layers": [
+        {"type": "Dense", "name": "zebra", "inputs": ["series"], "units": 2},
+        {"type": "Dense", "name": "apple", "inputs": ["facts"], "units": 2}],
+        "outputs": {"zebra": "zebra", "apple": "apple"}}
+    metadata, weights = trained(document)
+    for format in ("safetensors", "npz", "keras", "h5"):
+        path = tmp_path / f"first.{format}"
+        formats.weights_format(format).write(path, weights, metadata)
+        model = parse_model(formats.read(path).metadata.definition, "")
+        assert list(model.inputs) == ["series", "facts"]
+        assert list(model.outputs) == ["zebra", "apple"]
+    with zipfile.ZipFile(tmp_path / "first.keras") as archive:
+        config = json.loads(archive.read("config.json"))["config"]
+    assert [entry[0] for entry in config["input_layers"]] == ["series", "facts"]
+    assert [entry[0] for entry in config["output_layers"]] == ["zebra", "apple"]
+
+
 def test_counts_in_whole_numbers_are_read_as_float32(tmp_path):
     """As Keras writes what a Normalization layer was adapted to."""
     path = written(tmp_path, "h5", {"inputs": {"x": {"shape": [3]}}, "layers": [{"type": "Normalization"}]})

@@ -222,8 +222,9 @@ def test_faults_of_pictures(pictures, block, pointer):
 
 def test_pictures_do_not_mix_with_table_columns(take):
     manifest = take(saved(x=np.zeros((4, 5, 5), np.uint8), z=np.zeros(4), y=np.arange(4) % 2), "x.npz").manifest
-    assert faults({}, manifest) == {"/data/features": "expected table columns to concatenate, or one column alone, "
-                                                      "received 'x' of shape (5, 5) among others"}
+    expected = ("expected table columns to concatenate, or one column alone (for a model of several inputs, "
+                '{"input": ["column", ...], ...}), received \'x\' of shape (5, 5) among others')
+    assert faults({}, manifest) == {"/data/features": expected}
     plan = columns.resolve({"features": {"picture": ["x"], "table": ["z"]}}, manifest)
     assert {name: spec.shape for name, spec in plan.inputs.items()} == {"picture": (5, 5), "table": (1,)}
 
