@@ -67,7 +67,9 @@ def test_inputs_and_outputs_keep_their_order_through_every_format(tmp_path):
     for format in ("safetensors", "npz", "keras", "h5"):
         path = tmp_path / f"first.{format}"
         formats.weights_format(format).write(path, weights, metadata)
-        model = parse_model(formats.read(path).metadata.definition, "")
+        found = formats.read(path).metadata
+        assert found is not None
+        model = parse_model(found.definition, "")
         assert list(model.inputs) == ["series", "facts"]
         assert list(model.outputs) == ["zebra", "apple"]
     with zipfile.ZipFile(tmp_path / "first.keras") as archive:
