@@ -11,7 +11,7 @@ from engine.activations.base import Activation
 from engine.graph.ir import Value
 from engine.layers.base import Net, type_name
 from engine.recurrence import ACTIVATIONS
-from engine.types import Batch
+from engine.types import Batch, Shape
 
 States = tuple[Value, ...]
 
@@ -42,6 +42,10 @@ class Cell(ABC):
     def width(self) -> int:
         """The width of what the cell puts out."""
         return self.sizes[0]
+
+    def state_shapes(self, x: Value) -> tuple[Shape, ...]:
+        """The shape of each state for a sequence x. Raises ShapeMismatch."""
+        return tuple((x.shape[0], size) for size in self.sizes)
 
     @abstractmethod
     def run(self, net: Net, given: Steps, name: str) -> tuple[Value, States]:

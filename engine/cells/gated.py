@@ -29,6 +29,7 @@ from engine.regularizers.base import Regularizer
 
 activation_option = optional(entry("activation"))
 
+
 @dataclass(frozen=True)
 class Weights:
     """A cell's variables in a graph, and the factors (batch, …) of its dropout: one for all gates, or one for each."""
@@ -39,15 +40,15 @@ class Weights:
     inputs: tuple[Value, ...] = ()
     states: tuple[Value, ...] = ()
 
+
 @dataclass(frozen=True, kw_only=True)
-class Gated(Cell):
-    """The options that SimpleRNN, LSTM and GRU share.
+class Kernels(Cell):
+    """The options of cells that have a kernel for the input and one for the state.
 
     In training a share `dropout` of the input's values is left out, the same at all steps, and a share
     `recurrent_dropout` of the state's (Gal and Ghahramani, NIPS 2016).
     """
 
-    units: int = option(integer(minimum=1, maximum=65_536))
     activation: Activation | None = option(activation_option, default=Tanh())
     use_bias: bool = option(boolean, default=True)
     kernel_initializer: Initializer = option(initializer, default=GlorotUniform())
@@ -62,6 +63,26 @@ class Gated(Cell):
     dropout: float = option(share, default=0.0)
     recurrent_dropout: float = option(share, default=0.0)
     seed: int | None = option(seed_option, default=None)
+
+    @property
+    def start(self) -> Initializer:
+        """The bias's initializer."""
+        return self.bias_initializer
+
+    def drops(self, net: Net, x: Value, rate: float, shape: tuple[int, ...], count: int) -> tuple[Value, ...]:
+        """Factors (batch, *shape) of 0 or 1 / (1 - rate), as many as the gates that draw their own."""
+        streams = [stream(net, self.seed) for _ in range(count)] if rate else []
+        if not net.training:
+            return ()
+        return tuple(net.b.op("random_mask", x, shape=(x.shape[0], *shape), rate=rate, kept=1 / (1 - rate),
+                              stream=number) for number in streams)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gated(Kernels):
+    """The options that SimpleRNN, LSTM and GRU share."""
+
+    units: int = option(integer(minimum=1, maximum=65_536))
 
     recurrence: ClassVar[str]
 
@@ -83,11 +104,6 @@ class Gated(Cell):
     def bias_shape(self) -> tuple[int, ...]:
         """The bias's."""
         return (self.gates * self.units,)
-
-    @property
-    def start(self) -> Initializer:
-        """The bias's initializer."""
-        return self.bias_initializer
 
     @property
     def quick(self) -> bool:
@@ -156,17 +172,9 @@ class Gated(Cell):
         bias = net.weight("bias", self.bias_shape, self.start,
                           regularizer=self.bias_regularizer) if self.use_bias else None
         masks = self.gates if self.recurrent_dropout and self.gates > 1 else 1
-        inputs = self._masks(net, x, self.dropout, (1, x.shape[-1]), masks)
-        states = self._masks(net, x, self.recurrent_dropout, (self.units,), masks)
+        inputs = self.drops(net, x, self.dropout, (1, x.shape[-1]), masks)
+        states = self.drops(net, x, self.recurrent_dropout, (self.units,), masks)
         return Weights(kernel, recurrent, bias, inputs, states)
-
-    def _masks(self, net: Net, x: Value, rate: float, shape: tuple[int, ...], count: int) -> tuple[Value, ...]:
-        """Factors of 0 or 1 / (1 - rate), as many as the gates that draw their own."""
-        streams = [stream(net, self.seed) for _ in range(count)] if rate else []
-        if not net.training:
-            return ()
-        return tuple(net.b.op("random_mask", x, shape=(x.shape[0], *shape), rate=rate, kept=1 / (1 - rate),
-                              stream=number) for number in streams)
 
     def _shares(self, net: Net, x: Value, weights: Weights) -> Value:
         """The input's share of the gates at all steps, (batch, steps, gates units)."""

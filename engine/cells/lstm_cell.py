@@ -55,9 +55,14 @@ class LSTMCell(Gated):
         return ForgetBias(others=self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
     def step(self, net: Net, weights: Weights, x: list[Value], states: States) -> States:
-        b = net.b
-        totals = [b.op("add", *pair) for pair in zip(x, self.inner(net, weights, states[0]), strict=True)]
-        i, f, o = (net.activate(totals[place], self.gate) for place in (0, 1, 3))
-        new = net.activate(totals[2], self.activation)
-        c = b.op("add", b.op("multiply", f, states[1]), b.op("multiply", i, new))
-        return b.op("multiply", o, net.activate(c, self.activation)), c
+        totals = [net.b.op("add", *pair) for pair in zip(x, self.inner(net, weights, states[0]), strict=True)]
+        return memorise(net, totals, states[1], self.activation, self.gate)
+
+
+def memorise(net: Net, totals: list[Value], c: Value, activation: Activation | None, gate: Activation | None) -> States:
+    """h and c after a step from the sums of i, f, the new value and o."""
+    b = net.b
+    i, f, o = (net.activate(totals[place], gate) for place in (0, 1, 3))
+    new = net.activate(totals[2], activation)
+    c = b.op("add", b.op("multiply", f, c), b.op("multiply", i, new))
+    return b.op("multiply", o, net.activate(c, activation)), c

@@ -22,7 +22,7 @@ MERGES = {"sum": "add", "mul": "multiply", "ave": "add"}
 def _recurrent(value: Any, pointer: str) -> Any:
     layer = _layer(value, pointer)
     if not isinstance(layer, Recurrent):
-        raise Mismatch(pointer, "a recurrent layer: RNN, SimpleRNN, LSTM or GRU", type_name(layer))
+        raise Mismatch(pointer, "a recurrent layer: RNN, SimpleRNN, LSTM, GRU or ConvLSTM", type_name(layer))
     return layer
 
 

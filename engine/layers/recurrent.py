@@ -55,11 +55,13 @@ class Recurrent(Layer):
 
     def through(self, net: Net, x: Value, initial: tuple[Value, ...], *, zero: bool) -> tuple[Value, tuple[Value, ...]]:
         """The output and the last states; of all steps in the sequence's order. `zero`: where the mask is 0."""
-        sizes, b = self.inside.sizes, net.b
+        b = net.b
         if x.type.rank < 3:
             raise ShapeMismatch("rank 3 (batch, steps, features)", text(x.shape))
-        if initial and [state.shape for state in initial] != [(x.shape[0], size) for size in sizes]:
-            expected = ", ".join(f"(batch, {size})" for size in sizes)
+        with within(self.cell_option):
+            shapes = self.inside.state_shapes(x)
+        if initial and tuple(state.shape for state in initial) != shapes:
+            expected = ", ".join(map(text, shapes))
             raise ArgumentMismatch(f"initial states of shapes {expected}", ", ".join(text(s.shape) for s in initial))
         mask = net.explicit_mask if initial else net.mask(x)  # Keras hands no mask on to a call of several tensors
         if mask is not None and mask.shape != x.shape[:2]:
@@ -69,7 +71,8 @@ class Recurrent(Layer):
             outputs, states = self.inside.run(net, given, name_of(self.inside))
         if mask is not None and (zero or initial):
             shown = mask if zero else seen(net, mask, backwards=self.go_backwards)
-            outputs = b.op("where", b.op("reshape", shown, shape=(*shown.shape, 1)), outputs, b.constant(0.0))
+            ones = (1,) * (outputs.type.rank - 2)
+            outputs = b.op("where", b.op("reshape", shown, shape=(*shown.shape, *ones)), outputs, b.constant(0.0))
         if not self.return_sequences:
             last = 0 if self.go_backwards else x.shape[1] - 1
             outputs = b.op("slice", outputs, axis=1, start=last, stop=last + 1)

@@ -384,6 +384,26 @@ def rnn(d: Draw) -> Configuration:
                           **d.maybe(zero_output_for_mask=True)}, [_series(d)], masked=(0,) if d.integer(0, 1) else ())
 
 
+def conv_lstm(rank: int) -> Family:
+    """With masks and initial states; kernels are strided or, but in volumes, dilated."""
+
+    def draw(d: Draw) -> Configuration:
+        shape = [d.integer(1, 3), d.integer(1, 4), *d.sizes(rank, 3, 6 if rank < 3 else 4), d.integer(1, 3)]
+        options = {"filters": d.integer(1, 4), **_window(d, shape[2:-1], ("valid", "same"), equal=False),
+                   **d.maybe(use_bias=False, return_sequences=True, go_backwards=True, return_state=True,
+                             unit_forget_bias=False, zero_output_for_mask=True, activation="relu",
+                             recurrent_activation="hard_sigmoid")}
+        if rank == 3:
+            options.pop("dilation_rate", None)
+        states = []
+        if d.integer(0, 2) == 0:
+            options |= {"padding": "same", "strides": [1] * rank}
+            states = [(shape[0], *shape[2:-1], options["filters"])] * 2
+        return Configuration(options, [tuple(shape), *states], masked=(0,) if d.integer(0, 1) else ())
+
+    return draw
+
+
 def bidirectional(d: Draw) -> Configuration:
     name = d.choice(("SimpleRNN", "LSTM", "GRU"))
     shared = {**d.maybe(return_sequences=True), **d.maybe(return_state=True)}
@@ -511,6 +531,7 @@ LAYERS: dict[str, Family] = {
     "Maximum": merging(2, 4), "Minimum": merging(2, 4), "Concatenate": concatenate, "Dot": dot,
     "Flatten": anything(), "Identity": anything(), "Reshape": reshape, "Permute": permute,
     "SimpleRNN": recurrent("SimpleRNN"), "LSTM": recurrent("LSTM"), "GRU": recurrent("GRU"), "RNN": rnn,
+    **{f"ConvLSTM{rank}D": conv_lstm(rank) for rank in (1, 2, 3)},
     "Bidirectional": bidirectional, "TimeDistributed": time_distributed,
     "Attention": attention(use_scale=lambda d: True, score_mode=lambda d: "concat"),
     "AdditiveAttention": attention(use_scale=lambda d: False),

@@ -45,7 +45,7 @@ def _option(value: Any) -> Any:
 def call(built: Any, layer: str, tensors: list[Any], configuration: Any) -> list[Any]:
     """All outputs."""
     several = layer in ("MultiHeadAttention", "GroupQueryAttention")
-    recurrent = layer in ("SimpleRNN", "LSTM", "GRU")
+    recurrent = layer in ("SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
     if several:
         output = built(*tensors, **configuration.arguments)
     elif recurrent and len(tensors) > 1:
