@@ -126,6 +126,10 @@ class ScalarMath:
         """Correctly rounded."""
         return Vector(self, self.code.intrinsic("sqrt", x.value))
 
+    def floor(self, x: Any) -> Vector:
+        """The largest whole number not above it."""
+        return Vector(self, self.code.intrinsic("floor", self.vector(x).value))
+
     def abs(self, x: Vector) -> Vector:
         """The absolute value."""
         return Vector(self, self.code.intrinsic("fabs", x.value))

@@ -88,6 +88,10 @@ class Draws:
         """A number for each example of x."""
         return self._b.op("random_uniform", x, shape=each(x), low=low, high=high, stream=next(self._streams))
 
+    def chosen(self, x: Value, probability: Range) -> Value:
+        """Above 0 for examples that are taken, each with a probability that is drawn between these bounds."""
+        return self._b.op("greater", self.uniform(x, *probability), self.uniform(x, 0, 1))
+
     def normal(self, x: Value, deviation: float) -> Value:
         """A number for each element of x, around 0."""
         return self._b.op("random_normal", x, shape=x.shape, mean=0.0, stddev=deviation, stream=next(self._streams))

@@ -203,7 +203,7 @@ class RandomInvert(Within):
     samples = _samples((3, 4, 2), {}, {"factor": [1, 1], "value_range": [0, 1]})
 
     def change(self, b: GraphBuilder, x: Value, draws: Draws) -> Value:
-        chosen = b.op("greater", draws.uniform(x, *self.factor), draws.uniform(x, 0, 1))
+        chosen = draws.chosen(x, self.factor)
         negative = b.op("scale", x, factor=-1.0, offset=self.value_range[1])
         return self.clipped(b, b.op("where", chosen, negative, x))
 

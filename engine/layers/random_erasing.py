@@ -52,7 +52,7 @@ class RandomErasing(Within):
     def change(self, b: GraphBuilder, x: Value, draws: Draws) -> Value:
         fill = self._fill(b, x, draws)
         inside = b.op("multiply", self._covered(b, x, draws, 1), self._covered(b, x, draws, 2))
-        erased = b.op("greater", draws.uniform(x, *self.factor), draws.uniform(x, 0, 1))
+        erased = draws.chosen(x, self.factor)
         return b.op("where", b.op("multiply", inside, erased), fill, x)
 
     def _fill(self, b: GraphBuilder, x: Value, draws: Draws) -> Value:

@@ -155,6 +155,7 @@ _unary("log", lambda m, x: m.log(x), lambda b, x, y, g: b.op("divide", g, x), PO
 _unary("sin", lambda m, x: m.sin(x), lambda b, x, y, g: b.op("multiply", g, b.op("cos", x)), cost_=20)
 _unary("cos", lambda m, x: m.cos(x), lambda b, x, y, g: b.op("negative", b.op("multiply", g, b.op("sin", x))), cost_=20)
 _unary("abs", lambda m, x: m.abs(x), lambda b, x, y, g: b.op("multiply", g, b.op("sign", x)))
+_unary("floor", lambda m, x: m.floor(x), None)
 _unary("sign", lambda m, x: m.where(x > 0.0, 1.0, m.where(x < 0.0, -1.0, x)), None)
 _unary("stop_gradient", lambda m, x: x + 0.0, None, tuple(Sample(sample.shapes, differentiable=()) for sample in ONE))
 
