@@ -25,13 +25,13 @@ def training_graph(model: Model) -> Graph:
     losses = [b.op("reduce_mean", b.op("square", output), axes=tuple(range(output.type.rank)))
               for output in outputs.values()]
     losses += net.penalties
-    losses += [variable.regularizer.build(b, b.parameters[variable.name])
+    losses += [variable.regularizer.build(b, net.now(variable.name))
                for variable in net.variables if variable.regularizer]
     loss = losses[0]
     for other in losses[1:]:
         loss = b.op("add", loss, other)
     weights = [variable.name for variable in net.variables if variable.trainable]
-    grads = gradients(b, loss, [b.parameters[name] for name in weights]) if weights else []
+    grads = gradients(b, loss, [net.now(name) for name in weights]) if weights else []
     b.outputs.update({"loss": loss, **{f"gradient {name}": grad for name, grad in zip(weights, grads, strict=True)},
                       **{f"new {statistic.name}": value for statistic, value in net.updates}})
     return b.finish()

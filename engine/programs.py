@@ -103,7 +103,7 @@ def train_program(model: Model, training: Training, pipeline: Pipeline) -> Progr
     b = net.b
     loss, fields = _judged(net, model, training, pipeline)
     trainable = [variable for variable in net.variables if variable.trainable]
-    weights = [b.parameters[variable.name] for variable in trainable]
+    weights = [net.now(variable.name) for variable in trainable]
     grads = clipped(b, gradients(b, loss, weights), training.optimizer) if weights else []
     for statistic, value in net.updates:
         b.apply("assign", statistic, value)
@@ -163,7 +163,7 @@ def _flat(b: GraphBuilder, value: Value) -> Value:
 def _penalties(b: GraphBuilder, net: Net) -> list[Value]:
     """One scalar for every regularized variable."""
     return [
-        variable.regularizer.build(b, b.parameters[variable.name])
+        variable.regularizer.build(b, net.now(variable.name))
         for variable in net.variables
         if variable.regularizer
     ]
@@ -238,8 +238,8 @@ def update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], wei
             grads: list[Value]) -> dict[str, tuple[int, ...]]:
     """Update every variable; the slots that are kept, by `variable/slot`.
 
-    One flat node serves all variables, but for those that have a constraint or an optimizer that needs more: their new
-    values are computed apart, and stored when all else has been read.
+    One flat node serves all variables, but for those that have a constraint, another value since the step began, or an
+    optimizer that needs more: their new values are computed apart, and stored when all else has been read.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     flat: list[Value] = []
@@ -251,11 +251,13 @@ def update(b: GraphBuilder, optimizer: Optimizer, trainable: list[Variable], wei
             name = f"{variable.name}/{slot}"
             shapes[name] = shape
             slots[slot] = b.parameter(f"optimizer/{name}", Type(shape))
-        if variable.constraint is None and not optimizer.special:
+        begun = weight.role != "parameter"
+        if variable.constraint is None and not optimizer.special and not begun:
             flat += [weight, grad, *slots.values()]
             continue
         new, made = optimizer.build(b, variable.name, weight, grad, slots)
-        stored.append((weight, new if variable.constraint is None else variable.constraint.build(b, new)))
+        held = b.parameters[variable.name] if begun else weight
+        stored.append((held, new if variable.constraint is None else variable.constraint.build(b, new)))
         stored += [(slots[slot], value) for slot, value in made.items()]
     if flat:
         b.apply("update", *flat, slots=len(optimizer.kept), **optimizer.applied)

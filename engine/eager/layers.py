@@ -124,6 +124,15 @@ class _Net(Net):
         self.streams += 1
         return self._owner.stream(self.streams - 1)
 
+    def begin(self, weight: Value, new: Value) -> Value:
+        """Now; where the graph ends, if this is one, in which the new value stands for the weight."""
+        if self._symbolic:
+            self.update(weight, new)
+            return super().begin(weight, new)
+        assert isinstance(weight, Tensor) and isinstance(new, Tensor)
+        weight.take(new.data)
+        return weight
+
     def store(self) -> None:
         """Let statistics take their new values: now, or where the graph ends."""
         if self._symbolic:

@@ -7,7 +7,7 @@ A layer is its options alone. Its name, whether it is trainable and what it read
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -159,7 +159,10 @@ class Net:
     """The mask that the call being built was given by name."""
     masks: dict[Value, Value] = field(default_factory=dict)
     """The mask beside a value: float32 of 0 and 1, (batch, …), 0 where the value is padding."""
+    current: dict[str, Value] = field(default_factory=dict)
+    """Weights that took another value when this step began, by name: see `begin`."""
     _weights: dict[str, Value] = field(default_factory=dict)
+    _change: Callable[[str, Value], Value] | None = None
     _built: object = None
     """The layer, or the part of one, whose options are those of the weights."""
     _part: str = ""
@@ -234,7 +237,39 @@ class Net:
                                 self.layer)
             self.variables.append(variable)
             self._weights[full] = self.declare(variable)
-        return self._weights[full]
+        return self._change(name, self._weights[full]) if self._change else self._weights[full]
+
+    @contextmanager
+    def changed(self, change: Callable[[str, Value], Value]) -> Iterator[None]:
+        """Inside, a weight that is asked for is what `change` makes of its name and value.
+
+        `change` itself sees the layer as it is here, outside of its parts.
+        """
+        here = self._change, self._built, self._part
+
+        def changing(name: str, weight: Value) -> Value:
+            there = self._change, self._built, self._part
+            self._change, self._built, self._part = here
+            try:
+                return change(name, weight)
+            finally:
+                self._change, self._built, self._part = there
+
+        self._change = changing
+        try:
+            yield
+        finally:
+            self._change = here[0]
+
+    def begin(self, weight: Value, new: Value) -> Value:
+        """Let a weight take a new value as the step begins: what is asked for from now on, penalised and updated."""
+        name = str(weight.name)
+        self.current[name] = self._weights[name] = new
+        return new
+
+    def now(self, name: str) -> Value:
+        """A variable as it is in this step."""
+        return self.current.get(name, self.b.parameters[name])
 
     def declare(self, variable: Variable) -> Value:
         """The value of a variable in the graph."""

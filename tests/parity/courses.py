@@ -34,6 +34,11 @@ def weights(course: str, layer: str, names: Iterable[str], shapes: Iterable[tupl
             for place, (name, shape) in enumerate(zip(names, shapes, strict=True))]
 
 
+def behind(path: str) -> bool:
+    """Whether a variable is put behind the others of its layer: Keras and we create it at different times."""
+    return path.endswith("vector_u")
+
+
 def data(course: str, inputs: dict[str, tuple[int, ...]], target: tuple[int, ...], tokens: int | None,
          cases: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """(steps, batch, …) of each input, and targets that follow from the first one."""
@@ -163,8 +168,21 @@ def models() -> dict[str, Callable[[Any, Any], Any]]:
         y = keras.ops.matmul(y, keras.ops.transpose(y, (0, 2, 1))) / 6.0
         return keras.Model(x, k.Dense(3)(keras.ops.tanh(keras.ops.reshape(y, (-1, 16)))))
 
+    def spectral(keras: Any, k: Any) -> Any:
+        x = keras.Input((6, 6, 2), name="x")
+        inner = k.Conv2D(4, 3, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.01))
+        y = k.Flatten()(k.SpectralNormalization(inner, power_iterations=2)(x))
+        y = k.SpectralNormalization(k.Dense(8, kernel_constraint=keras.constraints.MaxNorm(0.7)))(y)
+        return keras.Model(x, k.SpectralNormalization(k.Dense(3))(y))
+
+    def frames(keras: Any, k: Any) -> Any:
+        x = keras.Input((4, 6, 5, 2), name="x")
+        y = k.ConvLSTM2D(4, 3, padding="same", return_sequences=True)(x)
+        y = k.Bidirectional(k.ConvLSTM2D(3, 2, strides=2, activation="relu"), merge_mode="sum")(y)
+        return keras.Model(x, k.Dense(3)(k.Flatten()(y)))
+
     made = (dense, convolutional, separable, residual, concatenated, sequence, volume, autoencoder, normalised,
-            embedded, regularised, several, siamese, recurrent, attentive, operations)
+            embedded, regularised, several, siamese, recurrent, attentive, operations, spectral, frames)
     return {function.__name__: function for function in made}
 
 
@@ -184,7 +202,8 @@ def _assign(course: str, model: Any, keras: Any, cases: Any, prefix: str = "") -
         if isinstance(layer, keras.Model):
             _assign(course, layer, keras, cases, f"{prefix}{layer.name}/")
         else:
-            held = [variable for variable in layer.variables if "seed" not in variable.path]
+            held = sorted((variable for variable in layer.variables if "seed" not in variable.path),
+                          key=lambda variable: behind(variable.path))
             drawn = weights(course, prefix + layer.name, [variable.path.rpartition("/")[2] for variable in held],
                             [tuple(variable.shape) for variable in held], cases)
             for variable, value in zip(held, drawn, strict=True):

@@ -27,7 +27,8 @@ def parameters(name: str, trained: Program) -> dict[str, np.ndarray]:
     for variable in trained.variables:
         layers.setdefault(variable.layer, []).append(variable.name)
     stored = {}
-    for layer, held in layers.items():
+    for layer, paths in layers.items():
+        held = sorted(paths, key=courses.behind)
         drawn = courses.weights(name, layer, [path.rpartition("/")[2] for path in held],
                                 [shapes[path] for path in held], cases)
         for path, value in zip(held, drawn, strict=True):
