@@ -125,10 +125,11 @@ class _Net(Net):
         return self._owner.stream(self.streams - 1)
 
     def begin(self, weight: Value, new: Value) -> Value:
-        """Now; where the graph ends, if this is one, in which the new value stands for the weight."""
+        """Now; where a graph ends, if this is one. In it the new value stands for the weight, and has its gradient."""
         if self._symbolic:
             self.update(weight, new)
-            return super().begin(weight, new)
+            nothing = self.b.op("subtract", weight, self.b.op("stop_gradient", weight))
+            return super().begin(weight, self.b.op("add", new, nothing))
         assert isinstance(weight, Tensor) and isinstance(new, Tensor)
         weight.take(new.data)
         return weight
