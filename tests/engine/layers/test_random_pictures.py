@@ -18,6 +18,9 @@ from tests.engine.training import dataset, job, train
 MOVING: list[dict[str, Any]] = [
     {"type": "RandomFlip"}, {"type": "RandomCrop", "height": 7, "width": 8},
     {"type": "RandomTranslation", "height_factor": 0.2, "width_factor": [0, 0.2], "seed": 5},
+    {"type": "RandomRotation", "factor": 0.1}, {"type": "RandomZoom", "height_factor": [-0.3, 0.2]},
+    {"type": "RandomShear", "x_factor": 0.2, "y_factor": [0, 0.1], "fill_mode": "nearest"},
+    {"type": "RandomPerspective", "scale": 0.4, "interpolation": "nearest"},
 ]
 COLOURS: list[dict[str, Any]] = [
     {"type": "RandomBrightness", "factor": 0.1}, {"type": "RandomContrast", "factor": 0.3},
@@ -37,10 +40,9 @@ def changed(layer: dict[str, Any], x: np.ndarray, *, training: bool = True) -> n
 PICTURES = np.random.default_rng(3).random((400, 4, 5, 3)).astype("f4")
 
 
-@pytest.mark.parametrize("layer", [*MOVING[::2], *COLOURS], ids=lambda layer: layer["type"])
+@pytest.mark.parametrize("layer", [*MOVING[:1], *MOVING[2:], *COLOURS], ids=lambda layer: layer["type"])
 def test_only_training_changes_pictures(layer):
-    layer = {**layer, **({} if "height_factor" in layer or layer["type"] in ("RandomFlip", "RandomGrayscale") else
-                         {"value_range": [0, 1]})}
+    layer = {**layer, **({} if layer in MOVING or layer["type"] == "RandomGrayscale" else {"value_range": [0, 1]})}
     np.testing.assert_array_equal(changed(layer, PICTURES, training=False), PICTURES)
     y = changed(layer, PICTURES)
     assert (y != PICTURES).any()
@@ -98,6 +100,51 @@ def test_what_is_erased_is_a_rectangle_of_the_size_asked_for():
         assert len(columns) in (8, 9)
 
 
+def ramps(count: int, height: int, width: int) -> np.ndarray:
+    """Pictures whose channels are their columns and rows, so that a pixel says where it was read."""
+    rows, columns = np.mgrid[:height, :width].astype("f4")
+    return np.broadcast_to(np.stack([columns, rows], -1), (count, height, width, 2))
+
+
+def test_rotations_are_even_over_the_circle_and_keep_the_middle():
+    y = changed({"type": "RandomRotation", "factor": [0, 0.5], "fill_mode": "constant", "fill_value": -99},
+                ramps(3000, 5, 5)) - 2
+    np.testing.assert_allclose(y[:, 2, 2], 0, atol=1e-5)
+    right = y[:, 2, 3]  # one pixel right of the middle is read on a circle around it, in its lower half
+    np.testing.assert_allclose(np.hypot(*right.T), 1, atol=1e-5)
+    angles = np.arctan2(right[:, 1], right[:, 0])
+    assert -1e-5 <= angles.min() < 0.02
+    assert np.pi - 0.02 < angles.max() <= np.pi + 1e-5
+    np.testing.assert_allclose(angles.mean(), np.pi / 2, atol=4 * np.pi / np.sqrt(12 * 3000))
+
+
+def test_zooms_are_even_within_their_bounds_and_may_differ_by_direction():
+    zoom = {"type": "RandomZoom", "height_factor": [-0.5, -0.1], "fill_mode": "nearest"}
+    for more, alike in (({}, True), ({"width_factor": [-0.5, -0.1]}, False)):
+        y = changed({**zoom, **more}, ramps(3000, 5, 5)) - 2
+        across, down = y[:, 2, 3, 0], y[:, 3, 2, 1]
+        assert 0.5 - 1e-5 <= down.min() < 0.51
+        assert 0.89 < down.max() <= 0.9 + 1e-5
+        np.testing.assert_allclose(down.mean(), 0.7, atol=4 * 0.4 / np.sqrt(12 * 3000))
+        assert np.allclose(across, down, atol=1e-5) == alike
+
+
+def test_shears_go_either_way():
+    y = changed({"type": "RandomShear", "x_factor": [0.2, 0.4], "fill_mode": "nearest"}, ramps(3000, 5, 5))
+    np.testing.assert_allclose(y[..., 1], ramps(1, 5, 5)[..., 1].repeat(3000, 0), atol=1e-5)
+    moved = y[:, 1, 2, 0] - 2
+    assert ((np.abs(moved) >= 0.2 - 1e-5) & (np.abs(moved) <= 0.4 + 1e-5)).all()
+    assert 0.45 < (moved > 0).mean() < 0.55
+
+
+def test_a_share_of_the_pictures_is_seen_askew_with_the_first_corner_in_its_place():
+    x = ramps(2000, 5, 7) + 1
+    y = changed({"type": "RandomPerspective", "factor": [0.3, 0.3], "scale": 0.5}, x)
+    same = (np.abs(y - x) < 1e-4).all(axis=(1, 2, 3))
+    assert 0.65 < same.mean() < 0.75
+    np.testing.assert_allclose(y[:, 0, 0], 1, atol=1e-4)
+
+
 def test_another_seed_draws_other_numbers():
     layer = {"type": "RandomBrightness", "factor": 0.3, "value_range": [0, 1]}
     first, again, other = (changed({**layer, "seed": seed}, PICTURES) for seed in (1, 1, 2))
@@ -131,6 +178,11 @@ REFUSED = [
     ({"type": "RandomFlip", "mode": "diagonal"}, "/mode", "horizontal"),
     ({"type": "RandomTranslation", "height_factor": 2, "width_factor": 0}, "/height_factor", "at most 1"),
     ({"type": "RandomTranslation", "height_factor": 1, "width_factor": 0, "fill_mode": "edge"}, "/fill_mode", "wrap"),
+    ({"type": "RandomRotation", "factor": 1.5}, "/factor", "at most 1"),
+    ({"type": "RandomZoom", "height_factor": [-1, 0]}, "/height_factor/0", "above -1"),
+    ({"type": "RandomShear", "x_factor": [-0.1, 0.2]}, "/x_factor/0", "at least 0"),
+    ({"type": "RandomShear", "fill_mode": "mirror"}, "/fill_mode", "wrap"),
+    ({"type": "RandomPerspective", "scale": 2}, "/scale", "at most 1"),
     ({"type": "MixUp"}, "/type", "labels"), ({"type": "CutMix"}, "/type", "labels"),
     ({"type": "RandAugment"}, "/type", "the layers it is made of"),
 ]
