@@ -69,6 +69,7 @@ parity: $(VENV)/.test $(PEERS)/.installed $(RIVALS)/.installed  ## compare with 
 	$(PEERS)/bin/python tests/parity/generate.py
 	$(PEERS)/bin/python tests/parity/texts.py
 	$(PEERS)/bin/python tests/parity/colours.py
+	$(PEERS)/bin/python tests/parity/moving.py
 	$(PEERS)/bin/python tests/parity/courses.py
 	$(BIN)/python -m engine.catalogue > $(PEERS)/catalogue.json
 	$(PEERS)/bin/python tests/parity/coverage.py $(PEERS)/catalogue.json

@@ -13,8 +13,8 @@ ABSENT: Mapping[str, Mapping[str, str]] = {
               **dict.fromkeys(("MixUp", "CutMix"), "it changes labels as well, which no layer of a model sees"),
               **dict.fromkeys(("RandAugment", "AugMix"), "give the layers it is made of: RandomColorJitter, "
                               "RandomSharpness, RandomTranslation and the other random ones"),
-              **dict.fromkeys(("RandomPerspective", "RandomElasticTransform"), "of what moves pixels there are "
-                              "RandomFlip, RandomCrop, RandomTranslation, RandomRotation, RandomZoom and RandomShear"),
+              "RandomElasticTransform": "of what moves pixels there are RandomFlip, RandomCrop, RandomTranslation, "
+                                        "RandomRotation, RandomZoom, RandomShear and RandomPerspective",
               "Hashing": "it is a step of data.preprocessing, with Keras's own hashes"},
     "loss": {"CTC": "alignments of sequences are not supported",
              "Circle": "it compares the examples of a batch with each other"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from engine.layers.base import Layer, LayerSample, Net, channels_last
 from engine.layers.pictures import Draws, Range, expect_no_weights_before, expect_pictures, factor
 from engine.layers.randomness import seed_option
 from engine.ops.sample_pictures import FILLS, INTERPOLATIONS
-from engine.options import choice, number, option, optional
+from engine.options import Reader, choice, collect, number, option, optional
 from engine.registry import register
 
 Place = tuple[Value, Value]
@@ -24,11 +24,10 @@ Place = tuple[Value, Value]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomWarp(Layer):
-    """A change of places that takes `draws` numbers an example."""
+class Moving(Layer):
+    """Pictures read at other places, by `draws` numbers an example."""
 
     draws: ClassVar[int] = 1
-    fill_mode: str = option(choice(*FILLS), default="reflect")
     interpolation: str = option(choice(*INTERPOLATIONS), default="bilinear")
     seed: int | None = option(seed_option, default=None)
     fill_value: float = option(number(), default=0.0)
@@ -39,18 +38,53 @@ class RandomWarp(Layer):
         expect_pictures(x)
         draws = Draws(net, self.seed, self.draws)
         expect_no_weights_before(net, x)
-        if not net.training:
-            return x
-        _, height, width, _ = x.shape
-        rows, columns = (net.b.constant(np.arange(extent, dtype=np.float32).reshape(shape))
-                         for extent, shape in ((height, (1, height, 1, 1)), (width, (1, 1, width, 1))))
-        across, down = self.source(net.b, x, draws, (columns, rows))
-        return net.b.op("sample_pictures", x, down, across, fill_mode=self.fill_mode, interpolation=self.interpolation,
-                        fill_value=self.fill_value)
+        return self.move(net.b, x, draws) if net.training else x
+
+    def move(self, b: GraphBuilder, x: Value, draws: Draws) -> Value:
+        """The pictures in training."""
+        raise NotImplementedError
+
+
+def pixels(b: GraphBuilder, x: Value) -> Place:
+    """The places of a picture's own pixels."""
+    _, height, width, _ = x.shape
+    rows, columns = (b.constant(np.arange(extent, dtype=np.float32).reshape(shape))
+                     for extent, shape in ((height, (1, height, 1, 1)), (width, (1, 1, width, 1))))
+    return columns, rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomWarp(Moving):
+    """A change of places; what is outside of the picture is taken as `fill_mode` says."""
+
+    fill_mode: str = option(choice(*FILLS), default="reflect")
+
+    def move(self, b: GraphBuilder, x: Value, draws: Draws) -> Value:
+        across, down = self.source(b, x, draws, pixels(b, x))
+        return b.op("sample_pictures", x, down, across, fill_mode=self.fill_mode, interpolation=self.interpolation,
+                    fill_value=self.fill_value)
 
     def source(self, b: GraphBuilder, x: Value, draws: Draws, place: Place) -> Place:
         """Where the pixel at `place` is read."""
         raise NotImplementedError
+
+
+def spread(bound: Reader) -> Reader:
+    """A number f for [-f, f], or [lower, upper] both of which `bound` takes; what a number is written as is read."""
+    pair = factor()
+
+    def read(value: Any, pointer: str) -> Range:
+        found: Range = pair(value, pointer)
+        if isinstance(value, (list, tuple)) and found[0] != -found[1]:
+            collect(bound, value, pointer)
+        return found
+
+    return Reader(read, pair.schema)
+
+
+def keras_factor(pair: Range | None) -> float | list[float] | None:
+    """As Keras reads it: it takes no negative bounds but those of a number."""
+    return None if pair is None else pair[1] if pair[0] == -pair[1] else list(pair)
 
 
 def combined(b: GraphBuilder, place: Place, right: Value, down: Value, shift: Value | None = None) -> Value:
@@ -123,11 +157,15 @@ class RandomZoom(RandomWarp):
     """
 
     draws = 2
-    height_factor: Range = option(factor(), doc="a number f for [-f, f], or [lower, upper]; below 0 zooms in")
-    width_factor: Range | None = option(optional(factor()), default=None)
+    height_factor: Range = option(spread(number(above=-1, maximum=1)),
+                                  doc="a number f for [-f, f], or [lower, upper]; below 0 zooms in")
+    width_factor: Range | None = option(optional(spread(number(above=-1, maximum=1))), default=None)
 
     samples = _samples({"height_factor": 0.2}, {"height_factor": [0.5, 0.5], "width_factor": [-0.5, 0],
                                                 "fill_mode": "wrap"})
+
+    def keras_options(self) -> dict[str, Any]:
+        return {"height_factor": keras_factor(self.height_factor), "width_factor": keras_factor(self.width_factor)}
 
     def source(self, b: GraphBuilder, x: Value, draws: Draws, place: Place) -> Place:
         down = draws.uniform(x, 1 + self.height_factor[0], 1 + self.height_factor[1])
@@ -150,10 +188,15 @@ class RandomShear(RandomWarp):
     """
 
     draws = 3
-    x_factor: Range = option(factor(0), default=(0.0, 0.0), doc="a number f for [0, f], or [lower, upper]")
-    y_factor: Range = option(factor(0), default=(0.0, 0.0), doc="a number f for [0, f], or [lower, upper]")
+    x_factor: Range = option(spread(number(minimum=0, maximum=1)), default=(0.0, 0.0),
+                             doc="a number f for [-f, f], or [lower, upper]")
+    y_factor: Range = option(spread(number(minimum=0, maximum=1)), default=(0.0, 0.0),
+                             doc="a number f for [-f, f], or [lower, upper]")
 
     samples = _samples({"x_factor": 0.4}, {"x_factor": [0.5, 0.5], "y_factor": [0, 1], "fill_mode": "nearest"})
+
+    def keras_options(self) -> dict[str, Any]:
+        return {"x_factor": keras_factor(self.x_factor), "y_factor": keras_factor(self.y_factor)}
 
     def source(self, b: GraphBuilder, x: Value, draws: Draws, place: Place) -> Place:
         turned = b.op("greater", draws.uniform(x, 0, 1), b.constant(0.5))
