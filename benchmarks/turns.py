@@ -28,6 +28,11 @@ class Contender:
     configuration: str
 
 
+def _environment() -> dict[str, str]:
+    """Python may keep the engine's bytecode, as pip has kept that of the peers when it installed them."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 class Failed(Exception):
     """A process ended before its time, or took too long; the message says which."""
 
@@ -46,7 +51,7 @@ class Process:
         with self._messages.open("w") as messages:
             self._process = subprocess.Popen(
                 command if dropout else [*command, "--no-dropout"], cwd=ROOT,
-                env={**os.environ, **(environment or {})}, text=True, start_new_session=True,
+                env={**_environment(), **(environment or {})}, text=True, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages,
             )
         self.ready: dict[str, Any] = {}
