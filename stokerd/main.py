@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine import environment
+from engine.errors import CompileError
 from store.settings import Settings
 
 
@@ -17,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         Settings.from_environment()
-    except ValueError as error:
+        environment.check()
+    except (ValueError, CompileError) as error:
         print(f"stokerd: {error}", file=sys.stderr)
         return 2
     return int(options.run(options))

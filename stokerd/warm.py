@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine import usual, warm
 from engine.codegen import objects
-from engine.codegen.cache import cache_directory
+from engine.environment import kernel_cache
 from engine.errors import DefinitionError
 
 
@@ -19,7 +19,7 @@ def run(files: list[Path]) -> int:
 
     A line for each. 0 if all of it is kept, 1 where the folder cannot be written, 2 for a file that is at fault.
     """
-    directory = cache_directory()
+    directory = kernel_cache()
     if directory is None or not _writable(directory):
         print(f"expected a folder for compiled kernels that can be written, received {directory}: "
               "set STOKER_KERNEL_CACHE", flush=True)

@@ -13,9 +13,8 @@ import secrets
 import time
 from pathlib import Path
 
-from engine.errors import CompileError
+from engine.environment import kernel_cache, kernel_cache_bytes
 
-DEFAULT_LIMIT_BYTES = 256 * 2**20
 DIGEST = 32
 """Bytes of a file's digest."""
 LOOK_EVERY = 64
@@ -30,31 +29,9 @@ ABANDONED_SECONDS = 3600.0
 _written = 0
 
 
-def cache_directory() -> Path | None:
-    """`STOKER_KERNEL_CACHE`, or `stoker/kernels` in the user's cache directory; None for a user without a home."""
-    given = os.environ.get("STOKER_KERNEL_CACHE")
-    if given:
-        return Path(given)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return Path(caches or Path.home() / ".cache") / "stoker" / "kernels"
-    except RuntimeError:
-        return None
-
-
-def limit_bytes() -> int:
-    """`STOKER_KERNEL_CACHE_BYTES`, by default 256 MiB."""
-    given = os.environ.get("STOKER_KERNEL_CACHE_BYTES")
-    if given is None:
-        return DEFAULT_LIMIT_BYTES
-    if not (given.isascii() and given.isdigit()):
-        raise CompileError(f"STOKER_KERNEL_CACHE_BYTES: expected a number of bytes, received {given!r}")
-    return int(given)
-
-
 def read(name: str) -> bytes | None:
     """The content of a file, marked as used; None where there is none, or a damaged one."""
-    directory = cache_directory()
+    directory = kernel_cache()
     if directory is None:
         return None
     path = directory / name
@@ -76,7 +53,7 @@ def read(name: str) -> bytes | None:
 def write(name: str, content: bytes) -> None:
     """Keep it, if the folder can be written."""
     global _written
-    directory = cache_directory()
+    directory = kernel_cache()
     if directory is None:
         return
     part = directory / f".{name}.{secrets.token_hex(6)}.part"
@@ -88,7 +65,7 @@ def write(name: str, content: bytes) -> None:
         finally:  # a full disk leaves no part behind
             part.unlink(missing_ok=True)
         if _written % LOOK_EVERY == 0:
-            trim(directory, limit_bytes())
+            trim(directory, kernel_cache_bytes())
         _written += 1
     except OSError:
         return

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 import llvmlite.binding as llvm
 
 from engine import ENGINE_VERSION
-from engine.errors import CompileError
+from engine.environment import kernel_lanes
 
 NEON_ACCUMULATORS = 24
 """More of them, and LLVM keeps some on the stack."""
@@ -45,11 +44,11 @@ class Host:
 
 def host() -> Host:
     """The processor this process runs on. `STOKER_KERNEL_LANES` (16, 8 or 4) narrows the vectors that are used."""
-    return _host(os.environ.get("STOKER_KERNEL_LANES"))
+    return _host(kernel_lanes())
 
 
 @cache
-def _host(narrowed: str | None) -> Host:
+def _host(narrowed: int | None) -> Host:
     present = llvm.get_host_cpu_features()
     if present.get("avx512f") and present.get("avx512vl"):
         lanes, registers = 16, 32
@@ -59,9 +58,7 @@ def _host(narrowed: str | None) -> Host:
         lanes, registers = 4, 32
     else:
         lanes, registers = 4, 16
-    if narrowed not in (None, "16", "8", "4"):
-        raise CompileError(f"STOKER_KERNEL_LANES: expected 16, 8 or 4, received {narrowed!r}")
-    wanted = int(narrowed or lanes)
+    wanted = narrowed or lanes
     features = present
     if wanted < lanes:
         lanes, registers = wanted, 16

@@ -23,7 +23,10 @@ def quotas(process: Path = PROCESS, mount: Path = MOUNT) -> Iterator[float]:
     except OSError:
         return
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        number, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        if not (number and colon):
+            continue
         for group in (PurePosixPath(path), *PurePosixPath(path).parents):
             folder = group.relative_to("/") if group.is_absolute() else group
             if not controllers:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from engine.codegen.cache import DEFAULT_LIMIT_BYTES
+from engine.environment import DEFAULT_CACHE_BYTES
 from store.settings import Settings
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
@@ -50,4 +50,4 @@ def test_the_engine_s_variables_are_those_it_reads() -> None:
     sources = "".join(path.read_text() for path in (PAGE.parent.parent / "engine").rglob("*.py"))
     read = set(re.findall(r"environ\.get\(\"(STOKER_\w+)\"", sources))
     assert set(re.findall(r"^\| `(STOKER_\w+)`", text, re.M)) == read
-    assert f"{DEFAULT_LIMIT_BYTES} ({DEFAULT_LIMIT_BYTES >> 20} MiB)" in text
+    assert f"{DEFAULT_CACHE_BYTES} ({DEFAULT_CACHE_BYTES >> 20} MiB)" in text

@@ -47,10 +47,11 @@ def test_a_wrong_command_line_is_refused(arguments, capsys):
     assert "usage: stokerd" in capsys.readouterr().err
 
 
-def test_a_wrong_setting_is_named(monkeypatch, capsys):
-    monkeypatch.setenv("STOKER_LEASE_SECONDS", "soon")
+@pytest.mark.parametrize("variable", ["STOKER_LEASE_SECONDS", "STOKER_KERNEL_CACHE_BYTES", "STOKER_KERNEL_LANES"])
+def test_a_wrong_setting_is_named(monkeypatch, capsys, variable):
+    monkeypatch.setenv(variable, "soon")
     assert main(["migrate"]) == 2
-    assert "STOKER_LEASE_SECONDS" in capsys.readouterr().err
+    assert variable in capsys.readouterr().err
 
 
 def test_keys_are_shown_once_and_can_be_revoked(tmp_path, monkeypatch, capsys):

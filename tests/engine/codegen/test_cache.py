@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import environment
 from engine.codegen import cache
 from engine.errors import CompileError
 
@@ -61,7 +62,7 @@ def test_the_limit_is_a_setting(folder, monkeypatch):
     assert [file.name for file in folder.iterdir()] == ["new"]
     monkeypatch.setenv("STOKER_KERNEL_CACHE_BYTES", "1 GB")
     with pytest.raises(CompileError, match="STOKER_KERNEL_CACHE_BYTES: expected a number of bytes, received '1 GB'"):
-        cache.limit_bytes()
+        environment.kernel_cache_bytes()
 
 
 CHURN = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.codegen import cache as folder
+from engine import environment
 from engine.codegen import objects
 from engine.codegen.builder import Code
 from engine.codegen.objects import compiled
@@ -129,5 +129,5 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch):
     for variable in ("STOKER_KERNEL_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
-    assert folder.cache_directory() is None
+    assert environment.kernel_cache() is None
     assert result(objects.load("kernel", store_constant(8))) == 24

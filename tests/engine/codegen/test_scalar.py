@@ -63,6 +63,7 @@ BOUNDS = {
     "expm1": 2.75,
     "log1p": 2.5,
     "sqrt": 0.0,
+    "floor": 0.0,
     "abs": 0.0,
     "sin": 1.75,
     "cos": 1.75,

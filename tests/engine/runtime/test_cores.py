@@ -59,6 +59,11 @@ def test_what_is_no_quota_limits_nothing(system: System, text: str):
     assert system.quotas() == []
 
 
+def test_lines_that_are_none_are_passed_over(system: System):
+    system.write("\n0\n0:cpu\nnonsense\n0::/\n", cpu_max="150000 100000")
+    assert system.quotas() == [1.5]
+
+
 def test_no_control_groups_at_all(tmp_path: Path):
     assert list(quotas(tmp_path / "nowhere", tmp_path)) == []
 
