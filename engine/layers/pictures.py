@@ -6,6 +6,8 @@ in the batch, so that a resumed job goes on with those it would have had.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from engine.graph.ir import GraphBuilder, Value
@@ -84,17 +86,34 @@ class Draws:
         self._b = net.b
         self._streams = iter([stream(net, seed) for _ in range(count)])
 
+    def part(self, count: int) -> Callable[[], Draws]:
+        """The next `count` streams as draws of their own, which each call begins anew."""
+        taken = [next(self._streams) for _ in range(count)]
+
+        def begun() -> Draws:
+            draws = copy(self)
+            draws._streams = iter(taken)
+            return draws
+
+        return begun
+
     def uniform(self, x: Value, low: float, high: float) -> Value:
         """A number for each example of x."""
         return self._b.op("random_uniform", x, shape=each(x), low=low, high=high, stream=next(self._streams))
+
+    def shared(self, x: Value, low: float, high: float, count: int = 1) -> Value:
+        """(1, 1, 1, count) numbers for all examples of x together."""
+        shape = (1, 1, 1, count)
+        return self._b.op("random_uniform", x, shape=shape, low=low, high=high, stream=next(self._streams))
 
     def chosen(self, x: Value, probability: Range) -> Value:
         """Above 0 for examples that are taken, each with a probability that is drawn between these bounds."""
         return self._b.op("greater", self.uniform(x, *probability), self.uniform(x, 0, 1))
 
-    def normal(self, x: Value, deviation: float) -> Value:
-        """A number for each element of x, around 0."""
-        return self._b.op("random_normal", x, shape=x.shape, mean=0.0, stddev=deviation, stream=next(self._streams))
+    def normal(self, x: Value, deviation: float, shape: Shape | None = None) -> Value:
+        """Numbers around 0 of a shape; by default one for each element of x."""
+        return self._b.op("random_normal", x, shape=shape or x.shape, mean=0.0, stddev=deviation,
+                          stream=next(self._streams))
 
 
 def grey(b: GraphBuilder, x: Value) -> Value:

@@ -34,6 +34,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
       for fill in ("reflect", "constant", "wrap", "nearest")),
     *(("RandomTranslation", {"height_factor": [down, down], "width_factor": [0.21, 0.21], "fill_mode": fill})
       for down in (-0.37, 0.6) for fill in ("reflect", "constant", "wrap", "nearest")),
+    ("Solarization", UNIT), ("RandomPosterization", {"factor": [3, 3], **UNIT}), ("RandomPosterization", {"factor": 1}),
+    ("AutoContrast", UNIT), ("AutoContrast", {"value_range": [-3, 2]}), ("Equalization", UNIT),
+    ("Equalization", {"bins": 9, **UNIT}), ("Equalization", {"value_range": [-1, 2], "bins": 40}),
+    ("RandomGaussianBlur", {"factor": [1, 1], "kernel_size": [3, 5], "sigma": [0.7, 0.7], **UNIT}),
+    ("RandomGaussianBlur", {"factor": [1, 1], "kernel_size": [5, 1], "sigma": [0.9, 0.9], **UNIT}),
+    ("RandomGaussianBlur", {"factor": [1, 1], "sigma": [0, 0], "value_range": [0.2, 0.6]}),
 ]
 SHAPE = (3, 5, 6, 3)
 

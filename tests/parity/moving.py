@@ -1,4 +1,4 @@
-"""Pictures sheared and seen askew by given numbers, against Keras: `make parity` runs it there.
+"""Pictures sheared, seen askew and turned over by given numbers, against Keras: `make parity` runs it there.
 
     python tests/parity/moving.py
 
@@ -23,6 +23,7 @@ CASES: list[tuple[str, dict[str, Any], list[float]]] = [
                                   strict=True)),
     *(("RandomPerspective", {"interpolation": how, "fill_value": 0.25}, [0.9, 0.1, *corners])
       for how in ("bilinear", "nearest") for corners in ([0.8, 1.1, 0.9, 1.2], [1.4, 0.7, 1.3, 1.1])),
+    *(("Solarization", {"value_range": [-1, 1]}, numbers) for numbers in ([10.0, 90.0], [70.0, 200.0], [0.0, 255.0])),
     ("RandomPerspective", {}, [0.1, 0.9, 0.8, 1.1, 0.9, 1.2]),
 ]
 """A layer, its options, and the numbers that it draws for all pictures in the order in which it asks for them."""
@@ -37,6 +38,9 @@ def given(name: str, numbers: list[float]) -> dict[str, Any]:
         sign = -1 if numbers[0] > 0.5 else 1
         return {"shear_factor": sign * np.concatenate([numbers[1] * every, numbers[2] * every], 1),
                 "input_shape": SHAPE}
+    if name == "Solarization":
+        return {key: number * every[..., None, None] for key, number in zip(("additions", "thresholds"), numbers,
+                                                                            strict=True)}
     start = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float32)
     right, below, x, y = numbers[2:]
     end = start * np.array([[1, 1], [right, 1], [1, below], [x, y]], np.float32)

@@ -37,7 +37,7 @@ def test_a_move(place):
     b = GraphBuilder("moving")
     x = b.input("x", Type((Batch(), *SHAPE[1:])))
     layer: Any = parse(entry("layer"), {"type": name, **options}, "")
-    y = layer.move(b, x, Given(b, numbers))
+    y = (layer.move if hasattr(layer, "move") else layer.change)(b, x, Given(b, numbers))
     found = interpret(b.finish(y=y), {"x": cases.draw(f"moving/{place}", SHAPE)})["y"]
     product = (found * cases.draw(f"moving/{place}/v", SHAPE)).sum(dtype=np.float64)
     np.testing.assert_allclose((np.linalg.norm(found), product), ANSWERS[place], rtol=0, atol=5e-5)
