@@ -10,9 +10,6 @@ _STEP = "texts never enter a model: give it as a step of data.preprocessing with
 ABSENT: Mapping[str, Mapping[str, str]] = {
     "layer": {**dict.fromkeys(("Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"), _CODE),
               **dict.fromkeys(("TextVectorization", "StringLookup"), _STEP),
-              **dict.fromkeys(("MixUp", "CutMix"), "it changes labels as well, which no layer of a model sees"),
-              **dict.fromkeys(("RandAugment", "AugMix"), "give the layers it is made of: RandomColorJitter, "
-                              "RandomSharpness, RandomTranslation and the other random ones"),
               "RandomElasticTransform": "of what moves pixels there are RandomFlip, RandomCrop, RandomTranslation, "
                                         "RandomRotation, RandomZoom, RandomShear and RandomPerspective",
               "Hashing": "it is a step of data.preprocessing, with Keras's own hashes"},

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
+import numpy as np
+
 from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import Net, text
 from engine.layers.randomness import stream
@@ -97,14 +99,13 @@ class Draws:
 
         return begun
 
-    def uniform(self, x: Value, low: float, high: float) -> Value:
-        """A number for each example of x."""
-        return self._b.op("random_uniform", x, shape=each(x), low=low, high=high, stream=next(self._streams))
+    def uniform(self, x: Value, low: float, high: float, shape: Shape | None = None) -> Value:
+        """Even numbers of a shape; by default one for each example of x."""
+        return self._b.op("random_uniform", x, shape=shape or each(x), low=low, high=high, stream=next(self._streams))
 
-    def shared(self, x: Value, low: float, high: float, count: int = 1) -> Value:
-        """(1, 1, 1, count) numbers for all examples of x together."""
-        shape = (1, 1, 1, count)
-        return self._b.op("random_uniform", x, shape=shape, low=low, high=high, stream=next(self._streams))
+    def shared(self, x: Value, low: float, high: float) -> Value:
+        """A number for all examples of x together, (1, 1, 1, 1)."""
+        return self.uniform(x, low, high, (1, 1, 1, 1))
 
     def chosen(self, x: Value, probability: Range) -> Value:
         """Above 0 for examples that are taken, each with a probability that is drawn between these bounds."""
@@ -114,6 +115,17 @@ class Draws:
         """Numbers around 0 of a shape; by default one for each element of x."""
         return self._b.op("random_normal", x, shape=shape or x.shape, mean=0.0, stddev=deviation,
                           stream=next(self._streams))
+
+
+def covered(b: GraphBuilder, x: Value, axis: int, part: Value, place: Value) -> Value:
+    """1 at the positions of a dimension that a stretch covers: `part` of its size, beginning at `place` of the rest."""
+    size = x.shape[axis]
+    assert isinstance(size, int)
+    length = b.op("scale", part, factor=float(size))
+    start = b.op("multiply", place, b.op("scale", length, factor=-1.0, offset=float(size)))
+    places = b.constant(np.arange(size).reshape([size if dim == axis else 1 for dim in range(4)]))
+    reached = b.op("greater_equal", places, start)
+    return b.op("multiply", reached, b.op("greater", b.op("add", start, length), places))
 
 
 def grey(b: GraphBuilder, x: Value) -> Value:

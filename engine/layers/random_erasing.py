@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Value
 from engine.layers.base import LayerSample, OptionMismatch
-from engine.layers.pictures import Draws, Range, factor
+from engine.layers.pictures import Draws, Range, covered, factor
 from engine.layers.random_color import Within
 from engine.options import Mismatch, Reader, collect, number, option, optional
 from engine.registry import register
@@ -51,7 +51,9 @@ class RandomErasing(Within):
 
     def change(self, b: GraphBuilder, x: Value, draws: Draws) -> Value:
         fill = self._fill(b, x, draws)
-        inside = b.op("multiply", self._covered(b, x, draws, 1), self._covered(b, x, draws, 2))
+        inside = b.op("multiply", *(
+            covered(b, x, axis, b.op("sqrt", draws.uniform(x, *self.scale)), draws.uniform(x, 0, 1))
+            for axis in (1, 2)))
         erased = draws.chosen(x, self.factor)
         return b.op("where", b.op("multiply", inside, erased), fill, x)
 
@@ -61,13 +63,3 @@ class RandomErasing(Within):
         if isinstance(self.fill_value, tuple) and x.shape[3] != len(self.fill_value):
             raise OptionMismatch("fill_value", f"a number for {x.shape[3]} channels", list(self.fill_value))
         return b.constant(np.clip(self.fill_value, *self.value_range))
-
-    def _covered(self, b: GraphBuilder, x: Value, draws: Draws, axis: int) -> Value:
-        """1 at the positions of a dimension that the rectangle covers."""
-        size = x.shape[axis]
-        assert isinstance(size, int)
-        length = b.op("scale", b.op("sqrt", draws.uniform(x, *self.scale)), factor=float(size))
-        start = b.op("multiply", draws.uniform(x, 0, 1), b.op("scale", length, factor=-1.0, offset=float(size)))
-        places = b.constant(np.arange(size).reshape([size if dim == axis else 1 for dim in range(4)]))
-        reached = b.op("greater_equal", places, start)
-        return b.op("multiply", reached, b.op("greater", b.op("add", start, length), places))

@@ -7,7 +7,7 @@ import numpy as np
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Gradients, Op, Sample, expect_dtype, expect_rank, expect_shape, op
-from engine.types import Type, size
+from engine.types import Batch, Dim, Type, size
 
 INTEGERS = ("float32", "float64", "int32")
 
@@ -50,15 +50,16 @@ class EmbeddingGrad(Op):
     samples = (Sample(((40, 6), (40, 6, 3)), {"rows": 5}, integers={0: 5}, differentiable=()),
                Sample(((9,), (9, 33)), {"rows": 7}, dtypes=("int32", "float32"), integers={0: 7}, differentiable=()))
 
-    def infer(self, *types: Type, rows: int) -> tuple[Type, ...]:
+    def infer(self, *types: Type, rows: Dim) -> tuple[Type, ...]:
         ids, g = types
         expect_shape("a gradient", g, (*ids.shape, *g.shape[-1:]))
         return (Type((rows, g.shape[-1]), g.dtype),)
 
-    def reference(self, *arrays: np.ndarray, rows: int) -> tuple[np.ndarray, ...]:
+    def reference(self, *arrays: np.ndarray, rows: Dim) -> tuple[np.ndarray, ...]:
         ids, g = arrays
-        wanted, inside = _rows(ids, rows)
-        table = np.zeros((rows, g.shape[-1]), g.dtype)
+        count = rows.length(len(ids)) if isinstance(rows, Batch) else rows  # rows that are examples have one id each
+        wanted, inside = _rows(ids, count)
+        table = np.zeros((count, g.shape[-1]), g.dtype)
         np.add.at(table, wanted[inside], g[inside])
         return (table,)
 

@@ -12,7 +12,7 @@ from engine.graph.interpret import interpret
 from engine.graph.ir import GraphBuilder, Value
 from engine.layers.pictures import Draws
 from engine.options import entry, parse
-from engine.types import Batch, Type
+from engine.types import Batch, Shape, Type
 from tests.parity import cases
 from tests.parity.moving import CASES, FIGURES, SHAPE
 
@@ -26,7 +26,7 @@ class Given(Draws):
         self._b = b
         self._numbers = iter(numbers)
 
-    def uniform(self, x: Value, low: float, high: float) -> Value:
+    def uniform(self, x: Value, low: float, high: float, shape: Shape | None = None) -> Value:
         any_number = self._b.op("reduce_mean", x, axes=(1, 2, 3), keepdims=True)
         return self._b.op("scale", any_number, factor=0.0, offset=next(self._numbers))
 

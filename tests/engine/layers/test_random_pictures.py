@@ -27,7 +27,12 @@ COLOURS: list[dict[str, Any]] = [
     {"type": "RandomColorJitter", "brightness_factor": 0.1, "saturation_factor": [0.3, 0.7], "hue_factor": 0.2},
     {"type": "RandomGrayscale"}, {"type": "RandomSharpness", "factor": 0.6}, {"type": "RandomInvert"},
     {"type": "RandomColorDegeneration", "factor": [0, 0.5]}, {"type": "RandomErasing"},
+    {"type": "Solarization", "addition_factor": 0.3, "threshold_factor": 0.7},
+    {"type": "RandomPosterization", "factor": 5}, {"type": "RandomGaussianBlur", "kernel_size": 5},
+    {"type": "Equalization", "bins": 64},
 ]
+MIXED: list[dict[str, Any]] = [{"type": "MixUp"}, {"type": "CutMix"}, {"type": "RandAugment"},
+                               {"type": "AugMix", "num_chains": 2, "chain_depth": 1}]
 HEAD: list[dict[str, Any]] = [{"type": "Rescaling", "scale": 1 / 255}, {"type": "Flatten"},
                               {"type": "Dense", "units": 3}]
 
@@ -152,7 +157,7 @@ def test_another_seed_draws_other_numbers():
     assert (first != other).any()
 
 
-@pytest.mark.parametrize("body", [MOVING, COLOURS], ids=["moving", "colours"])
+@pytest.mark.parametrize("body", [MOVING, COLOURS, MIXED], ids=["moving", "colours", "mixed"])
 def test_bits_do_not_depend_on_threads_or_on_a_pause(body, tmp_path: Path):
     generator = np.random.default_rng(2)
     label = generator.integers(0, 3, 61)
@@ -183,8 +188,15 @@ REFUSED = [
     ({"type": "RandomShear", "x_factor": [-0.1, 0.2]}, "/x_factor/0", "at least 0"),
     ({"type": "RandomShear", "fill_mode": "mirror"}, "/fill_mode", "wrap"),
     ({"type": "RandomPerspective", "scale": 2}, "/scale", "at most 1"),
-    ({"type": "MixUp"}, "/type", "labels"), ({"type": "CutMix"}, "/type", "labels"),
-    ({"type": "RandAugment"}, "/type", "the layers it is made of"),
+    ({"type": "MixUp", "alpha": 0}, "/alpha", "above 0"), ({"type": "CutMix", "factor": 1.5}, "/factor", "at most 1"),
+    ({"type": "RandAugment", "num_ops": 0}, "/num_ops", "at least 1"),
+    ({"type": "AugMix", "interpolation": "bicubic"}, "/interpolation", "nearest"),
+    ({"type": "Solarization", "addition_factor": -0.1}, "/addition_factor", "at least 0"),
+    ({"type": "Solarization", "value_range": [1, 1]}, "/value_range", "two different numbers"),
+    ({"type": "RandomPosterization", "factor": 9}, "/factor", "at most 8"),
+    ({"type": "RandomPosterization", "factor": [0, 3]}, "/factor/0", "at least 1"),
+    ({"type": "RandomGaussianBlur", "kernel_size": 4}, "/kernel_size", "odd"),
+    ({"type": "Equalization", "bins": 1}, "/bins", "at least 2"),
 ]
 
 
