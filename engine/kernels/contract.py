@@ -29,7 +29,7 @@ from engine.lowering.request import KernelRequest
 from engine.lowering.select import Tile
 
 (A, B, C, BIAS, COLUMN_BLOCKS, ROW_BLOCKS, ROW_TILES, COLUMN_TILES, ROWS, ROW_A, ROW_C, COLUMNS, COLUMN_B, SPLIT,
- REDUCE) = range(15)
+ SOURCE, REDUCE) = range(16)
 OUTER = REDUCE + 9
 
 
@@ -43,14 +43,13 @@ def bind(request: KernelRequest, reads: list[Buffer], writes: list[Buffer]) -> l
     bias = reads[2] if len(reads) > 2 else None
     parts = _parts(request.function, a, b, attrs)
     target = writes[1] if parts > 1 else out
+    source = 0
     if request.function == "matmul":
-        before, right, views = _matmul(a, b, out, attrs, parts, writes[-1] if attrs["panels"] else None)
+        before, right, views, source = _matmul(a, b, out, attrs, parts, writes[-1] if attrs["panels"] else None)
     else:
         before, right, views = [], b.address, _views(request.function, a, b, out, attrs, parts)
-    calls = [
-        _call(view, a.address, right, target.address, bias.address if bias else 0, body, request.function)
-        for view in views
-    ]
+    shift = bias.address if bias else 0
+    calls = [_call(view, a.address, right, target.address, shift, body, request.function, source) for view in views]
     after = [elementwise.fold(target.address, out.address, prod(out.shape), parts)] if parts > 1 else []
     return [*before, *calls, *after]
 
@@ -63,18 +62,22 @@ def _parts(function: str, a: Buffer, b: Buffer, attrs: dict[str, Any]) -> int:
 
 
 def _matmul(a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int,
-            panels: Buffer | None) -> tuple[list[Call], int, list[Contraction]]:
-    """Calls that bring b into `panels`, if that pays or b is given transposed; where it lies then; the product."""
+            panels: Buffer | None) -> tuple[list[Call], int, list[Contraction], int]:
+    """Calls that bring b into `panels`, if that pays or b is given transposed; where it lies then; the product; and b
+    itself if the product turns its panels.
+    """
     m, n = out.shape
     k = a.shape[0] if attrs["transpose_a"] else a.shape[1]
     view = contraction.matmul(m, k, n, transpose_a=attrs["transpose_a"], parts=parts)
     if panels is None or not (attrs["transpose_b"] or select.panels_pay(m, k, n)):
-        return [], b.address, [view]
+        return [], b.address, [view], 0
     width = _tile(view).vectors * host().lanes if len(panels.shape) == 3 else 0
     view = contraction.matmul(m, k, n, transpose_a=attrs["transpose_a"], parts=parts, width=width)
+    if attrs["transpose_b"] and width and parts == 1 and select.turned_in_place(m, n, k, width):
+        return [], panels.address, [view], b.address
     if attrs["transpose_b"]:
-        return [transpose.transposed(b.address, panels.address, n, k, width=width)], panels.address, [view]
-    return memory.panels(b, panels, width), panels.address, [view]
+        return [transpose.transposed(b.address, panels.address, n, k, width=width)], panels.address, [view], 0
+    return memory.panels(b, panels, width), panels.address, [view], 0
 
 
 def _views(function: str, a: Buffer, b: Buffer, out: Buffer, attrs: dict[str, Any], parts: int) -> list[Contraction]:
@@ -107,11 +110,11 @@ def _tile(view: Contraction) -> Tile:
     return select.tile(view.rows, view.columns, depth, here.lanes, most_rows)
 
 
-def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, label: str) -> Call:
+def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, label: str, source: int) -> Call:
     here, chosen = host(), _tile(view)
     outer = prod(loop.count for loop in view.outer)
     depth = prod(loop.count for loop in view.reduce)
-    block = select.blocks(outer, view.rows, view.columns, depth, chosen, here.lanes)
+    block = select.blocks(outer, view.rows, view.columns, depth, chosen, here.lanes, turned=bool(source))
     row_blocks = ceiling(ceiling(view.rows, chosen.rows), block.row_tiles)
     column_tiles = view.columns // (chosen.vectors * here.lanes) + (1 if chosen.tail else 0)
     column_blocks = ceiling(column_tiles, block.column_tiles)
@@ -120,12 +123,12 @@ def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, labe
     split_loop = 4 - first
     args = [a + 4 * view.offset_a, b + 4 * view.offset_b, c + 4 * view.offset_c, bias, column_blocks, row_blocks,
             block.row_tiles, block.column_tiles, view.rows, view.row_a, view.row_c, view.columns,
-            view.column_b, view.split]
+            view.column_b, view.split, source]
     for reduction in view.reduce:
         args += [reduction.count, reduction.a, reduction.b]
     for loop in loops:
         args += [loop.count, loop.a, loop.b, loop.c, loop.bias]
-    entry = kernel(chosen, bool(bias), body, split_loop if view.split < 2**62 else -1)
+    entry = kernel(chosen, bool(bias), body, split_loop if view.split < 2**62 else -1, bool(source))
     return call(entry, args, outer * row_blocks * column_blocks, label, _flops(view, chosen, here.lanes))
 
 
@@ -140,8 +143,8 @@ def _flops(view: Contraction, chosen: Tile, lanes: int) -> int:
 
 
 @objects.compiled
-def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
-    """The variant's LLVM IR."""
+def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int, turned: bool) -> str:
+    """The variant's LLVM IR. With `turned`, B's panels are written first, from SOURCE (columns, depth)."""
     code = Code("contract", host().lanes)
     column_blocks, row_blocks = code.arg(COLUMN_BLOCKS), code.arg(ROW_BLOCKS)
     rows, columns = code.arg(ROWS), code.arg(COLUMNS)
@@ -160,6 +163,8 @@ def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
         whole_columns = first_column + (last_column - first_column) // width * width
 
         def tiles(column: Index, vectors: int, masked: bool) -> None:
+            if turned:
+                _turn(code, column, vectors * code.lanes, width)
             with code.loop(first_row, last_row, chosen.rows) as row:
                 start = row.index.minimum(rows - chosen.rows)
                 offsets = (a + start * code.arg(ROW_A), b + column * code.arg(COLUMN_B),
@@ -172,6 +177,16 @@ def kernel(chosen: Tile, biased: bool, body: Body, split_loop: int) -> str:
             with code.when(whole_columns.compare("<", last_column)):
                 tiles(whole_columns, chosen.tail, chosen.masked)
     return code.finish()
+
+
+def _turn(code: Code, column: Index, lines: int, width: int) -> None:
+    """Write the panel of these columns: the same lines of SOURCE, turned."""
+    depth = code.arg(REDUCE + 6)
+    panel = code.at(code.pointer(B), column * depth)
+    with code.loop(0, lines, code.lanes) as line, code.loop(0, depth, code.lanes) as place:
+        corner = code.at(code.pointer(SOURCE), (column + line.index) * depth + place.index)
+        transpose.square(code, corner, code.at(panel, place.index * width + line.index),
+                         code.arg(COLUMNS) - column - line.index, depth - place.index, depth, code.index(width))
 
 
 def _descend(code: Code, rest: Index, split_loop: int) -> tuple[Index, Index, Index, Index, Index]:

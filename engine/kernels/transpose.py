@@ -54,16 +54,23 @@ def exchange() -> str:
             corner = code.at(from_, (origin * rows + row.index) * columns + column.index)
             goal = code.at(to, matrix * rows * columns + inside * panel + row.index - inside * width
                            + column.index * line)
-            left, below = rows - row.index, last - column.index
-            whole = code.ir.and_(left.compare(">=", lanes), below.compare(">=", lanes))
-            with code.ir.if_else(whole) as (then, otherwise):
-                with then:
-                    vectors = [code.load(code.at(corner, columns * place)) for place in range(lanes)]
-                    for place, vector in enumerate(turned(code, vectors)):
-                        code.store(vector, code.at(goal, line * place))
-                with otherwise:
-                    _edge(code, corner, goal, left, below, columns, line)
+            square(code, corner, goal, rows - row.index, last - column.index, columns, line)
     return code.finish()
+
+
+def square(code: Code, corner: ir.Value, goal: ir.Value, left: Index, below: Index, columns: Index,
+           line: Index) -> None:
+    """Turn lanes x lanes elements from `corner`, in lines of `columns`, to `goal`, in lines of `line`: as many as are
+    `left` of the source's rows and `below` of its columns.
+    """
+    whole = code.ir.and_(left.compare(">=", code.lanes), below.compare(">=", code.lanes))
+    with code.ir.if_else(whole) as (then, otherwise):
+        with then:
+            vectors = [code.load(code.at(corner, columns * place)) for place in range(code.lanes)]
+            for place, vector in enumerate(turned(code, vectors)):
+                code.store(vector, code.at(goal, line * place))
+        with otherwise:
+            _edge(code, corner, goal, left, below, columns, line)
 
 
 def _edge(code: Code, corner: ir.Value, goal: ir.Value, left: Index, below: Index, columns: Index, line: Index) -> None:

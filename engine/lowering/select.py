@@ -87,6 +87,16 @@ def panels_pay(m: int, k: int, n: int) -> bool:
     return any(m >= rows and k * n >= elements for rows, elements in PANELS_PAY)
 
 
+def turned_in_place(rows: int, columns: int, depth: int, width: int) -> bool:
+    """Whether a right operand that is given transposed is turned panel by panel where it is used, not beforehand.
+
+    A chunk then takes all rows, so that no panel is turned twice, and panels never leave the cache of the core that
+    turned them: 1.1 to 1.7 times the speed on two threads from 128 x 512 x 784 to 32 x 64 x 2304. The left operand
+    passes by once a panel and has to stay in the cache, and there must be panels enough to share.
+    """
+    return rows * depth <= BLOCK_ELEMENTS and columns >= MINIMUM_CHUNKS * width
+
+
 def tile(rows: int, columns: int, depth: int, lanes: int, most_rows: dict[int, int]) -> Tile:
     """The tile for a contraction of `rows` by `columns`; `most_rows` says how tall a tile of so many vectors may be."""
     vectors = -(-columns // lanes)
@@ -100,12 +110,15 @@ def tile(rows: int, columns: int, depth: int, lanes: int, most_rows: dict[int, i
     return Tile(tall, width, -(-rest // lanes), rest % lanes != 0)
 
 
-def blocks(outer: int, rows: int, columns: int, depth: int, chosen: Tile, lanes: int) -> Blocks:
+def blocks(outer: int, rows: int, columns: int, depth: int, chosen: Tile, lanes: int, *,
+           turned: bool = False) -> Blocks:
     """All row tiles a chunk and all columns, unless that makes too few chunks or too large ones."""
     row_tiles = -(-rows // chosen.rows)
     column_tiles = columns // (chosen.vectors * lanes) + (1 if chosen.tail else 0)
     if 2 * outer * rows * columns * depth <= SMALL_FLOPS:
         return Blocks(row_tiles, column_tiles)
+    if turned:
+        return Blocks(row_tiles, max(1, column_tiles // (4 * MINIMUM_CHUNKS)))
     most = max(1, BLOCK_ELEMENTS // max(1, depth * chosen.rows))
     if outer >= MINIMUM_CHUNKS:
         return Blocks(min(row_tiles, most), column_tiles)

@@ -30,7 +30,7 @@ def of_2008() -> Host:
 
 def kernels() -> list[str]:
     """The IR of some."""
-    return [contract.kernel.source(Tile(4, 2, 1, True), True, (), -1), random.dropout.source(),
+    return [contract.kernel.source(Tile(4, 2, 1, True), True, (), -1, True), random.dropout.source(),
             recurrent.forward.source("lstm", "tanh", "sigmoid", True, True)]
 
 

@@ -41,6 +41,17 @@ def test_large_matrix_products(m: int, k: int, n: int, transposed: tuple[bool, b
     check("matmul", arrays, {"transpose_a": left, "transpose_b": right}, divisions=DIVISIONS[:2])
 
 
+@pytest.mark.parametrize("m, k, n", [(1, 300, 700), (5, 37, 530), (33, 64, 769), (128, 512, 1024), (7, 1, 513)])
+def test_panels_turned_where_they_are_used(m: int, k: int, n: int):
+    """The bits of a product with the same matrix as it stands: a twin that turns nothing."""
+    assert select.turned_in_place(m, n, k, select.WIDEST_PANEL)
+    left, right = drawn(2, (m, k), (n, k))
+    check("matmul", [left, right], {"transpose_b": True}, divisions=DIVISIONS)
+    (turned,) = lowered("matmul", [left, right], {"transpose_b": True}).run([left, right])
+    plain = [left, np.ascontiguousarray(right.T)]
+    assert same_bits(turned, lowered("matmul", plain, {}).run(plain)[0])
+
+
 @st.composite
 def convolutions(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:
     """The shapes of an image and a kernel, and attributes."""

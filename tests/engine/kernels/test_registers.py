@@ -66,7 +66,7 @@ def check(host: str, source: str, accumulators: int, count: int) -> None:
 def test_contractions_keep_their_accumulators_in_registers(host, vectors):
     rows = HOSTS[host][0].rows(vectors)
     for height in {rows, max(1, rows - 1), max(1, rows // 2)}:
-        source = contract.kernel.source(Tile(height, vectors, 0, False), False, (), -1)
+        source = contract.kernel.source(Tile(height, vectors, 0, False), False, (), -1, False)
         check(host, source, height * vectors, 1)
 
 
@@ -77,7 +77,7 @@ def test_so_do_those_with_a_masked_tail(host, vectors):
     assert find("relu")
     for tail in range(1, vectors + 1):
         rows = HOSTS[host][0].rows(vectors, masked=tail == vectors)
-        source = contract.kernel.source(Tile(rows, vectors, tail, True), True, (("relu", (0,), ()),), 1)
+        source = contract.kernel.source(Tile(rows, vectors, tail, True), True, (("relu", (0,), ()),), 1, False)
         check(host, source, rows * tail, 1)
 
 
@@ -105,6 +105,6 @@ def test_depthwise_convolutions_keep_vectors_in_registers(host, taps, stride):
 
 def test_the_test_sees_a_tile_that_is_too_large():
     here, *_ = HOSTS["avx2"]
-    source = contract.kernel.source(Tile(here.rows(2) + 3, 2, 0, False), False, (), -1)
+    source = contract.kernel.source(Tile(here.rows(2) + 3, 2, 0, False), False, (), -1, False)
     with pytest.raises(AssertionError):
         check("avx2", source, 2 * (here.rows(2) + 3), 1)
