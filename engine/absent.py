@@ -12,6 +12,9 @@ ABSENT: Mapping[str, Mapping[str, str]] = {
               **dict.fromkeys(("TextVectorization", "StringLookup"), _STEP),
               "RandomElasticTransform": "of what moves pixels there are RandomFlip, RandomCrop, RandomTranslation, "
                                         "RandomRotation, RandomZoom, RandomShear and RandomPerspective",
+              "HashedCrossing": "texts never enter a model: give one column that holds both, and Hashing as a step of "
+                                "data.preprocessing",
+              "MaxNumBoundingBoxes": "boxes around objects are no data that a model takes",
               "Hashing": "it is a step of data.preprocessing, with Keras's own hashes"},
     "loss": {"CTC": "alignments of sequences are not supported",
              "Circle": "it compares the examples of a batch with each other"},

@@ -41,7 +41,7 @@ T = TypeVar("T", bound=type)
 
 def snake_case(name: str) -> str:
     """`SparseCategoricalCrossentropy` -> `sparse_categorical_crossentropy`, as Keras spells its short names."""
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 

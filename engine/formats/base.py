@@ -23,6 +23,11 @@ MAX_RANK = 8
 MAX_NAME = 500
 
 
+BEHIND = {"vector_u": 1}
+"""Variables in front of which Keras lists so many again that belong to a part of the layer: SpectralNormalization's
+kernel."""
+
+
 @dataclass(frozen=True)
 class WeightsFile:
     """What a file holds. Tensors are read-only and may be memory-mapped; a foreign file has no metadata."""
@@ -43,11 +48,63 @@ class WeightsFile:
             return self.tensors
         counts: dict[str, int] = {}
         names = {}
+        variables = list(variables)
+        parts = renamed((number.rpartition("/")[0] for number in self.tensors),
+                        (name.rpartition("/")[0] for name in variables))
+        again: set[str] = set()
         for name in variables:
-            owner = name.rpartition("/")[0]
-            counts[owner] = counts.get(owner, -1) + 1
+            owner, _, last = name.rpartition("/")
+            again.update(f"{owner}/{number}" for number in range(BEHIND.get(last, 0)))
+            counts[owner] = counts.get(owner, BEHIND.get(last, 0) - 1) + 1
             names[f"{owner}/{counts[owner]}"] = name
-        return {names.get(number, number): tensor for number, tensor in self.tensors.items()}
+        found = {}
+        for given, tensor in self.tensors.items():
+            owner, _, place = given.rpartition("/")
+            number = f"{parts.get(owner, owner)}/{place}"
+            if number not in again:
+                found[names.get(number, given)] = tensor
+        return found
+
+
+def renamed(given: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
+    """What parts of layers are called here, by what a file calls them, where that differs in a number at the end.
+
+    Keras numbers the layers that are inside of others among all that were made: time_distributed/dense_4. Here each
+    counts anew. Only parts of the same layer with the same name but for the number are taken for each other, and only
+    if there are as many.
+    """
+    found: dict[str, str] = {}
+    theirs: dict[str, Any] = {}
+    ours: dict[str, Any] = {}
+    for tree, owners in ((theirs, given), (ours, wanted)):
+        for owner in owners:
+            at = tree
+            for part in owner.split("/"):
+                at = at.setdefault(part, {})
+
+    def pair(one: dict[str, Any], other: dict[str, Any], path: str, own: str) -> None:
+        left, right = ({kind: sorted((name for name in side if _kind(name) == kind), key=_number) for kind in map(
+            _kind, side)} for side in (one, other))
+        for kind, names in left.items():
+            same = len(names) == len(right.get(kind, ())) and bool(path)
+            for name, called in zip(names, right[kind] if same else names, strict=True):
+                if called in other:
+                    found[f"{path}{name}"] = f"{own}{called}"
+                    pair(one[name], other[called], f"{path}{name}/", f"{own}{called}/")
+
+    pair(theirs, ours, "", "")
+    return found
+
+
+def _kind(name: str) -> str:
+    """A part's name without the number at its end."""
+    kind, _, number = name.rpartition("_")
+    return kind if kind and number.isdigit() else name
+
+
+def _number(name: str) -> int:
+    number = name.rpartition("_")[2]
+    return int(number) if number.isdigit() and number != name else 0
 
 
 class WeightsFormat(ABC):

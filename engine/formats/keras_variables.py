@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.errors import WeightsError, show
 from engine.formats import documents
-from engine.formats.base import MAX_RANK, MAX_TENSORS, Tensor, Tensors, check_name, little_endian
+from engine.formats.base import BEHIND, MAX_RANK, MAX_TENSORS, Tensor, Tensors, check_name, little_endian
 from engine.formats.keras_config import KerasModel
 from engine.formats.metadata import KEY, Metadata
 from engine.graph.build import forward_graph
@@ -50,11 +50,14 @@ def _groups(keras: KerasModel) -> Iterator[tuple[str, str, list[str]]]:
     layers = {node.name: node.layer for node in keras.model.layers}
     paths = keras.paths()
     owned: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for variable in forward_graph(keras.model)[1].variables:
+    variables = forward_graph(keras.model)[1].variables
+    for variable in variables:
         parts = tuple(variable.name.removeprefix(f"{variable.layer}/").split("/")[:-1])
         for depth in range(len(parts)):  # also where a part has parts, but no variables of its own
             owned.setdefault((variable.layer, parts[:depth]), [])
-        owned.setdefault((variable.layer, parts), []).append(variable.name)
+        owner, _, last = variable.name.rpartition("/")
+        again = [other.name for other in variables if other.name.startswith(f"{owner}/")][:BEHIND.get(last, 0)]
+        owned.setdefault((variable.layer, parts), []).extend([*again, variable.name])
     for (name, parts), names in owned.items():
         group = "/".join([paths[name], *(layers[name].keras_attribute(part) for part in parts)])
         yield group, parts[-1] if parts else "", names

@@ -200,20 +200,24 @@ class Net:
             self.masks[inputs[0]] = explicit
         built = layer.build(self, *inputs, **given, **(arguments or {}))
         outputs = built if isinstance(built, tuple) else (built,)
+        self.conclude(layer, inputs, outputs)
+        if explicit is not None and inputs[0] not in outputs:
+            self.masks.pop(inputs[0])
+            if implicit is not None:
+                self.masks[inputs[0]] = implicit
+        self.b.origin = ""
+        return outputs
+
+    def conclude(self, layer: Layer, inputs: tuple[Value, ...], outputs: tuple[Value, ...]) -> None:
+        """What a layer's call leaves behind its outputs: masks, and what its activity regularizer adds to the loss."""
         if layer.supports_masking:
             found = layer.compute_mask(self, *inputs)
             for output, mask in zip(outputs, found if isinstance(found, tuple) else (found,), strict=False):
                 if mask is not None:
                     self.masks.setdefault(output, mask)
-        if explicit is not None and inputs[0] not in outputs:
-            self.masks.pop(inputs[0])
-            if implicit is not None:
-                self.masks[inputs[0]] = implicit
         activity: Regularizer | None = getattr(layer, "activity_regularizer", None)
         if activity is not None and self.training:
             self.penalties += [activity.build_activity(self.b, output) for output in outputs]
-        self.b.origin = ""
-        return outputs
 
     def mask(self, value: Value) -> Value | None:
         """The mask that travels with a value, if one does."""

@@ -41,10 +41,12 @@ class Embedding(Layer):
                LayerSample({"input_dim": 6, "output_dim": 2}, ((2, 3),), (2, 3, 2), 12, integers=6))
 
     def build(self, net: Net, *inputs: Value) -> Value:
-        (x,) = inputs
-        table = net.weight("embeddings", (self.input_dim, self.output_dim), self.embeddings_initializer,
-                           regularizer=self.embeddings_regularizer)
-        return net.b.op("embedding", table, x)
+        return net.b.op("embedding", self.table(net), *inputs)
+
+    def table(self, net: Net) -> Value:
+        """(input_dim, output_dim)"""
+        return net.weight("embeddings", (self.input_dim, self.output_dim), self.embeddings_initializer,
+                          regularizer=self.embeddings_regularizer)
 
     def compute_mask(self, net: Net, *inputs: Value) -> Value | None:
         """1 where the number is not 0, if zeros are padding."""

@@ -59,6 +59,8 @@ class SpectralNormalization(Layer):
             raise OptionMismatch("layer", "a layer with a kernel or embeddings of its own", type_name(self.layer))
         if isinstance(output, tuple):
             raise OptionMismatch("layer", "a layer of one output", type_name(self.layer))
+        net.conclude(self.layer, inputs, (output,))
+        net.masks.pop(output, None)  # Keras hands none on
         built: Value = output
         return built
 

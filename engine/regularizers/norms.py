@@ -40,7 +40,7 @@ class L2(Regularizer):
         return _square(b, x, self.l2)
 
 
-@register("regularizer", aliases=("l1l2",))
+@register("regularizer", aliases=("l1_l2",))
 @dataclass(frozen=True, kw_only=True)
 class L1L2(Regularizer):
     """`l1` times the sum of absolute values plus `l2` times the sum of squares."""

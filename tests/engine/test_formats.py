@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 
 from engine import formats, registry
 from engine.errors import WeightsError
-from engine.formats import Metadata
+from engine.formats import Metadata, WeightsFile
+from engine.formats.base import renamed
 from engine.formats.safetensors import read_tensors
 
 FORMATS = sorted(name for name in registry.entries("weights_format") if not formats.weights_format(name).whole_model)
@@ -186,3 +187,22 @@ def test_a_long_list_of_differences_is_counted():
     with pytest.raises(WeightsError, match="and 90 more") as caught:
         formats.match({f"layer_{index}/kernel": ((1,), "float32") for index in range(100)}, {})
     assert len(str(caught.value)) < 600
+
+
+def test_parts_of_layers_that_keras_numbers_among_all_are_found():
+    file = ["dense", "td/dense_4", "pipe/dense_9", "pipe/dense_10", "pipe/other_2", "bi/forward_lstm_3/lstm_cell"]
+    model = ["dense", "td/dense", "pipe/dense", "pipe/dense_1", "pipe/else", "bi/forward_lstm/lstm_cell"]
+    found = {name: called for name, called in renamed(file, model).items() if name != called}
+    assert found == {"td/dense_4": "td/dense", "pipe/dense_9": "pipe/dense", "pipe/dense_10": "pipe/dense_1",
+                     "bi/forward_lstm_3": "bi/forward_lstm", "bi/forward_lstm_3/lstm_cell": "bi/forward_lstm/lstm_cell"}
+    others = renamed(["dense_1", "td/dense_2"], ["dense", "td/dense_3", "td/dense_4"])
+    assert all(name == called for name, called in others.items())
+
+
+def test_what_keras_lists_again_is_passed_over():
+    kernel, bias, vector = (np.zeros(shape, np.float32) for shape in ((4, 3), (3,), (1, 3)))
+    file = WeightsFile({"sn/0": kernel, "sn/1": vector, "sn/dense_2/0": kernel, "sn/dense_2/1": bias}, None,
+                       numbered=True)
+    named = file.named(["sn/dense/kernel", "sn/vector_u", "sn/dense/bias"])
+    assert {name: array.shape for name, array in named.items()} == {
+        "sn/dense/kernel": (4, 3), "sn/vector_u": (1, 3), "sn/dense/bias": (3,)}

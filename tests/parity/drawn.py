@@ -218,6 +218,16 @@ def embedding(d: Draw) -> Configuration:
     return Configuration({"input_dim": rows, "output_dim": d.integer(1, 40)}, [shape], rows)
 
 
+def reversible_embedding(d: Draw) -> Configuration:
+    rows, width = d.integer(1, 30), d.integer(1, 20)
+    lead = (d.integer(1, 5), *d.sizes(d.integer(0, 2), 1, 6))
+    options = {"input_dim": rows, "output_dim": width, **d.maybe(tie_weights=False),
+               **d.maybe(logit_soft_cap=d.number(0.2, 3))}
+    if d.integer(0, 2):
+        return Configuration(options, [(*lead, width)], arguments={"reverse": True})
+    return Configuration(options, [(*lead, 3)], rows)
+
+
 def merging(least: int, most: int) -> Family:
     def draw(d: Draw) -> Configuration:
         batch, sizes = d.integer(1, 4), d.sizes(d.integer(1, 3), 2, 5)
@@ -510,6 +520,7 @@ LAYERS: dict[str, Family] = {
     "Discretization": discretization, "IntegerLookup": integer_lookup,
     "STFTSpectrogram": stft_spectrogram, "MelSpectrogram": mel_spectrogram,
     "Dense": dense, "EinsumDense": einsum_dense, "Embedding": embedding,
+    "ReversibleEmbedding": reversible_embedding,
     "Masking": anything(2, 4, mask_value=lambda d: d.number(-1, 1)),
     "LayerNormalization": along(1, epsilon=lambda d: d.number(0.001, 0.1), center=lambda d: False,
                                 scale=lambda d: False),

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 BATCH, ABSOLUTE = 3, 1e-5
-KERAS_FAILS = ("RMSNormalization-2", "RandomCrop-0", "RandomCrop-1")
+KERAS_FAILS = ("RMSNormalization-2", "RandomCrop-0", "RandomCrop-1", "Equalization-0", "Equalization-1",
+               "RandomShear-0")
 """What Keras 3.15 itself cannot compute: RMSNormalization over a dimension in the middle. Outside of training its
-RandomCrop leaves pictures as large as they are, whatever shape it says it gives."""
+RandomCrop leaves pictures as large as they are, whatever shape it says it gives. Its Equalization is no part of a model
+(it says that its output is its input), and it does not read what it writes of a RandomShear with a number."""
 LARGEST = 2e6
 """Parameters of a template that is still written: files of larger ones say nothing more."""
 
