@@ -32,15 +32,16 @@ class Equalize(Op):
         return (x,)
 
     def reference(self, *arrays: np.ndarray, bins: int) -> tuple[np.ndarray, ...]:
-        x, counted, read = arrays
+        x = arrays[0]
+        counted, read = (np.where((places > 0) & (places < bins), places, 0).astype(np.int64) for places in arrays[1:])
         y = x.copy()
         for channel in range(x.shape[3]):
-            counts = np.bincount(counted[..., channel].astype(np.int64).reshape(-1), minlength=bins)
+            counts = np.bincount(counted[..., channel].reshape(-1), minlength=bins)
             if np.count_nonzero(counts) > 1:
                 total = np.cumsum(counts)
                 lowest = counts[counts > 0][0]
                 table = np.clip(np.round((total - lowest) * TOP / (total[-1] - lowest)), 0, TOP)
-                y[..., channel] = table[read[..., channel].astype(np.int64)]
+                y[..., channel] = table[read[..., channel]]
         return (y,)
 
     def lower(self, node: Node) -> list[KernelRequest]:

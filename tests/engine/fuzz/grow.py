@@ -120,7 +120,8 @@ class Growth:
         elif (most := float(np.abs(self.arrays[found]).max(initial=0.0))) > LARGEST_VALUE and op != "scale":
             found = self.apply("scale", found, factor=float(np.float32(1 / most)))
         self.pool += [output for output in outputs[1:] if output.dtype != "float32"]
-        self.pool.append(found)
+        if found is outputs[0]:  # else its own application has put it there
+            self.pool.append(found)
         return found
 
     def _evaluate(self, node: Node) -> None:
