@@ -10,8 +10,9 @@ _STEP = "texts never enter a model: give it as a step of data.preprocessing with
 ABSENT: Mapping[str, Mapping[str, str]] = {
     "layer": {**dict.fromkeys(("Lambda", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "TFSMLayer"), _CODE),
               **dict.fromkeys(("TextVectorization", "StringLookup"), _STEP),
-              "RandomElasticTransform": "of what moves pixels there are RandomFlip, RandomCrop, RandomTranslation, "
-                                        "RandomRotation, RandomZoom, RandomShear and RandomPerspective",
+              "RandomElasticTransform": "Keras computes it for a known batch alone; of what moves pixels there are "
+                                        "RandomFlip, RandomCrop, RandomTranslation, RandomRotation, RandomZoom, "
+                                        "RandomShear and RandomPerspective",
               "HashedCrossing": "texts never enter a model: give one column that holds both, and Hashing as a step of "
                                 "data.preprocessing",
               "MaxNumBoundingBoxes": "boxes around objects are no data that a model takes",

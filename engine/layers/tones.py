@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from engine.graph.ir import GraphBuilder, Value
-from engine.layers.base import Layer, LayerSample, Net, channels_last
+from engine.layers.base import Layer, LayerSample, Net, OptionMismatch, channels_last
 from engine.layers.pictures import Draws, Range, expect_pictures, factor, value_range
 from engine.layers.random_color import BYTES, Within
-from engine.options import Mismatch, Reader, collect, integer, number, option
+from engine.ops.clahe import tile
+from engine.options import Mismatch, Reader, collect, integer, number, option, spatial
 from engine.registry import register
 
 BITS = 8
@@ -183,6 +184,31 @@ class Equalization(Tones):
         read = b.op("scale", b.op("divide", y, all_of_it), factor=float(last))
         places = (b.op("floor", b.op("clip", place, low=0.0, high=float(last))) for place in (counted, read))
         return spread_over(b, b.op("equalize", y, *places, bins=self.bins), BYTES, self.value_range)
+
+
+@register("layer")
+@dataclass(frozen=True, kw_only=True)
+class ContrastLimitedAdaptiveHistogramEqualization(Tones):
+    """Gives each tile of a picture such steps that its histogram is even, in training and outside of it.
+
+    There are `tile_grid_size` tiles down and across; no tone counts for more than `clip_limit` times the mean (0: no
+    limit). Between the middles of tiles their tones are interpolated.
+    Input shape: (batch, height, width, channels). Output shape: the input's.
+    """
+
+    clip_limit: float = option(number(minimum=0), default=4.0)
+    tile_grid_size: tuple[int, ...] = option(spatial(2), default=(8, 8))
+
+    samples = (LayerSample({}, ((9, 16, 2),), (9, 16, 2)),
+               LayerSample({"value_range": [0, 1], "tile_grid_size": [2, 3], "clip_limit": 0}, ((5, 6, 1),), (5, 6, 1)))
+
+    def change(self, b: GraphBuilder, x: Value) -> Value:
+        for extent, count in zip(x.shape[1:3], self.tile_grid_size, strict=True):
+            if count * tile(extent, count) > 2 * extent:
+                raise OptionMismatch("tile_grid_size", f"tiles that reach at most {extent} pixels beyond {extent}",
+                                     list(self.tile_grid_size))
+        y = b.op("clahe", spread_over(b, x, self.value_range, BYTES), grid=self.tile_grid_size, limit=self.clip_limit)
+        return spread_over(b, y, BYTES, self.value_range)
 
 
 def _odd(value: Any, pointer: str) -> tuple[int, int]:

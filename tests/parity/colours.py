@@ -39,6 +39,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Equalization", {"bins": 9, **UNIT}), ("Equalization", {"value_range": [-1, 2], "bins": 40}),
     ("RandomGaussianBlur", {"factor": [1, 1], "kernel_size": [3, 5], "sigma": [0.7, 0.7], **UNIT}),
     ("RandomGaussianBlur", {"factor": [1, 1], "kernel_size": [5, 1], "sigma": [0.9, 0.9], **UNIT}),
+    *(("ContrastLimitedAdaptiveHistogramEqualization", {"clip_limit": limit, "tile_grid_size": grid, **UNIT})
+      for limit, grid in ((4.0, [2, 3]), (0, [2, 2]), (40.0, [3, 4]), (20.0, [1, 1]))),
     ("RandomGaussianBlur", {"factor": [1, 1], "sigma": [0, 0], "value_range": [0.2, 0.6]}),
 ]
 SHAPE = (3, 5, 6, 3)

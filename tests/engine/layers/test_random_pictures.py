@@ -197,6 +197,9 @@ REFUSED = [
     ({"type": "RandomPosterization", "factor": [0, 3]}, "/factor/0", "at least 1"),
     ({"type": "RandomGaussianBlur", "kernel_size": 4}, "/kernel_size", "odd"),
     ({"type": "Equalization", "bins": 1}, "/bins", "at least 2"),
+    ({"type": "ContrastLimitedAdaptiveHistogramEqualization", "tile_grid_size": [9, 1]}, "/tile_grid_size", "beyond 4"),
+    ({"type": "RandomElasticTransform"}, "/type", "RandomPerspective"),
+    ({"type": "MaxNumBoundingBoxes"}, "/type", "no data that a model takes"),
 ]
 
 
