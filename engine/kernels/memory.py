@@ -13,6 +13,8 @@ from engine.kernels.call import Buffer, Call, call
 from engine.kernels.transpose import transposed
 from engine.lowering.request import KernelRequest
 
+LOOPS = 3
+"""Loops over the lines of a copied box; a value of many dimensions has a kernel of more."""
 CHUNK_BYTES = 32_768
 FILL = 8192
 """Elements that a chunk of `fill` sets."""
@@ -87,18 +89,15 @@ def _box(source_: Buffer, target_: Buffer, shape: tuple[tuple[int, int, int], ..
             merged[-1] = (last[0] * count, a, b)
         else:
             merged.append((count, a, b))
-    if len(merged) > 4:
-        lengths = tuple(dim[0] for dim in shape)
-        raise CompileError(f"{label}: expected at most 4 dimensions after merging, received {lengths}")
     count, a, b = merged.pop()
     lines, contiguous = prod(dim[0] for dim in merged), a == b == 1
-    merged = [(1, 0, 0)] * (3 - len(merged)) + merged
+    merged = [(1, 0, 0)] * (LOOPS - len(merged)) + merged
     args = [source_.address + source * width, target_.address + target * width]
     for dim in merged:
         args += [dim[0], dim[1] * width, dim[2] * width]
     per_chunk = max(1, CHUNK_BYTES // max(1, count * width))
     args += [lines, per_chunk, *((count * width,) if contiguous else (count, a, b))]
-    return call(copy(None if contiguous else source_.dtype), args, -(-lines // per_chunk), label)
+    return call(copy(None if contiguous else source_.dtype, len(merged)), args, -(-lines // per_chunk), label)
 
 
 def _transpose(source: Buffer, target: Buffer, permutation: tuple[int, ...], flip: tuple[int, ...]) -> Call:
@@ -173,16 +172,17 @@ def bordered() -> str:
 
 
 @compiled
-def copy(dtype: str | None) -> str:
+def copy(dtype: str | None, loops: int) -> str:
     """Lines of bytes, or of elements of `dtype` that are some steps apart.
 
-    args: source, target, three times (count, source step, target step) in bytes, lines, lines a chunk; then the bytes
-    of a line, or its elements and the steps between them.
+    args: source, target, for each of so many loops (count, source step, target step) in bytes, lines, lines a chunk;
+    then the bytes of a line, or its elements and the steps between them.
     """
     code = Code("copy", host().lanes)
     source, target = code.pointer(0), code.pointer(1)
-    dims = [[code.arg(2 + 3 * dim + field) for field in range(3)] for dim in range(3)]
-    lines, per_chunk, count = (code.arg(position) for position in range(11, 14))
+    dims = [[code.arg(2 + 3 * dim + field) for field in range(3)] for dim in range(loops)]
+    after = 2 + 3 * loops
+    lines, per_chunk, count = (code.arg(after + position) for position in range(3))
     with code.loop(code.begin * per_chunk, (code.end * per_chunk).minimum(lines)) as line:
         rest, x, y = line.index, code.index(0), code.index(0)
         for size, x_step, y_step in reversed(dims):
@@ -193,8 +193,8 @@ def copy(dtype: str | None) -> str:
             code.move(y_line, x_line, count)
         else:
             with code.loop(0, count) as at:
-                element = code.load_scalar(code.at(x_line, at.index * code.arg(14), dtype), dtype)
-                code.store_scalar(element, code.at(y_line, at.index * code.arg(15), dtype))
+                element = code.load_scalar(code.at(x_line, at.index * code.arg(after + 3), dtype), dtype)
+                code.store_scalar(element, code.at(y_line, at.index * code.arg(after + 4), dtype))
     return code.finish()
 
 

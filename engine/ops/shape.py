@@ -132,6 +132,7 @@ class Pad(Op):
     samples = (
         Sample(((2, 3),), {"padding": ((0, 0), (1, 2))}),
         Sample(((2, 3, 4, 2),), {"padding": ((0, 0), (1, 0), (2, 1), (0, 0))}),
+        Sample(((2, 2, 1, 3, 2, 2),), {"padding": ((0, 0), (0, 1), (1, 0), (2, 1), (0, 1), (1, 1))}),
     )
 
     def infer(self, *types: Type, padding: Pads, value: float = 0.0) -> tuple[Type, ...]:
