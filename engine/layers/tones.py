@@ -192,7 +192,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(Tones):
     """Gives each tile of a picture such steps that its histogram is even, in training and outside of it.
 
     There are `tile_grid_size` tiles down and across; no tone counts for more than `clip_limit` times the mean (0: no
-    limit). Between the middles of tiles their tones are interpolated.
+    limit). Between the middles of tiles their tones are interpolated. A model with it is not written as ONNX.
     Input shape: (batch, height, width, channels). Output shape: the input's.
     """
 
