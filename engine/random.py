@@ -60,6 +60,21 @@ def uniform(key: Key, count: int) -> npt.NDArray[np.float32]:
     return (bits(key, count) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
+def halves(key: Key, count: int) -> npt.NDArray[np.uint16]:
+    """`count` random numbers below 2^16: of each group of words first the lower halves, then the upper ones."""
+    words = bits(key, -(-count // (8 * LANES)) * 4 * LANES).reshape(-1, 1, 4 * LANES)
+    return np.concatenate([words & np.uint32(0xFFFF), words >> np.uint32(16)], 1).reshape(-1)[:count].astype(np.uint16)
+
+
+def dropping(rate: float) -> tuple[int, float]:
+    """The number of `halves` below which an element is dropped, and the factor of those kept, for a rate below 1.
+
+    The rate is the nearest multiple of 2^-16 below 1, the factor its own: the mean stays what it was.
+    """
+    dropped = min(round(rate * 2**16), 2**16 - 1)
+    return dropped, 2**16 / (2**16 - dropped)
+
+
 def permutation(key: Key, count: int) -> npt.NDArray[np.int64]:
     """A random order of 0 … count - 1: the stable order of `count` random words."""
     return np.argsort(bits(key, count), kind="stable").astype(np.int64)

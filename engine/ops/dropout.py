@@ -1,6 +1,7 @@
 """Dropout (Srivastava et al., 2014).
 
-Its mask is a function of (seed, step, layer): it is drawn again where it is needed, and never stored.
+Its mask is a function of (seed, step, layer): it is drawn again where it is needed, and never stored. An element takes
+half a random word, so the rate is one of 2^16; what is kept is scaled by the rate taken, and the mean is exact.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
 from engine.ops.base import Gradients, Op, Sample, op
-from engine.random import DROPOUT, uniform
+from engine.random import DROPOUT, dropping, halves
 from engine.types import Type
 
 REFERENCE_STATE = (11, 5)
@@ -44,9 +45,9 @@ class Dropout(Op):
     ) -> tuple[np.ndarray, ...]:
         (x,) = arrays
         seed, step = state
-        drawn = uniform((seed, DROPOUT + stream, step, 0), x.size).reshape(x.shape)
-        scale = np.float32(1 / (1 - rate))
-        return (np.where(drawn >= np.float32(rate), x * scale, 0).astype(x.dtype),)
+        drawn = halves((seed, DROPOUT + stream, step, 0), x.size).reshape(x.shape)
+        dropped, factor = dropping(rate)
+        return (np.where(drawn >= dropped, x * np.float32(factor), 0).astype(x.dtype),)
 
     def lower(self, node: Node) -> list[KernelRequest]:
         return [KernelRequest("random", "dropout", node.inputs, node.outputs, node.attrs)]
