@@ -28,7 +28,8 @@ class Dropout(Op):
     The second input is the run's state, which holds seed and step.
     """
 
-    samples = (Sample(((3, 70),), {"rate": 0.4, "stream": 3}), Sample(((5, 4, 4, 3),), {"rate": 0.5, "stream": 0}))
+    samples = (Sample(((3, 70),), {"rate": 0.4, "stream": 3}), Sample(((9, 1001),), {"rate": 0.1, "stream": 7}),
+               Sample(((5, 4, 4, 3),), {"rate": 0.5, "stream": 0}))
     stateful = True
     overwrites: ClassVar[Mapping[int, int]] = {0: 0}
 

@@ -61,3 +61,20 @@ def test_a_permutation_holds_every_row_once():
     np.testing.assert_array_equal(np.sort(order), np.arange(1000))
     assert (order != np.arange(1000)).sum() > 900
     assert random.permutation((0, random.SHUFFLE, 1, 0), 0).shape == (0,)
+
+
+def test_halves_are_the_words_lower_and_upper_ones():
+    key = (5, random.DROPOUT, 2, 0)
+    words = random.bits(key, 128)
+    expected = [half for group in words.reshape(2, 64) for half in (group & 0xFFFF, group >> 16)]
+    assert np.array_equal(random.halves(key, 256), np.concatenate(expected))
+    assert np.array_equal(random.halves(key, 201), np.concatenate(expected)[:201])
+
+
+def test_dropping_keeps_the_mean_at_every_rate():
+    for rate in (0.0, 1e-7, 0.1, 0.25, 0.5, 0.99, 1 - 1e-9):
+        dropped, factor = random.dropping(rate)
+        assert (2**16 - dropped) * factor == 2**16
+        assert abs(dropped / 2**16 - rate) <= 2**-16
+    kept = random.halves((1, random.DROPOUT, 1, 0), 100_000) >= random.dropping(0.1)[0]
+    assert abs(kept.mean() - 0.9) < 0.005
