@@ -183,6 +183,93 @@ def test_sequences(tmp_path):
     assert layers(start) == ["ZeroPadding1D", "Conv1D", "ReLU", "MaxPooling1D", "Flatten", "Dense"]
 
 
+def test_slices_and_places(tmp_path):
+    nodes: list[Node] = [("Slice", ["x", "from", "to", "axes"], {}), ("Gather", ["v0", "last"], {"axis": 2}),
+                         ("Slice", ["v1", "from", "far", "one"], {})]
+    constants = {"from": np.array([1, -3]), "to": np.array([3, 1 << 40]), "axes": np.array([1, -1]),
+                 "last": np.array(-2), "one": np.array([1, 2]), "far": np.array([9, 3])}
+    check(model((4, 5, 6), nodes, constants), tmp_path, array(2, 4, 5, 6))
+
+
+def test_attention_by_hand(tmp_path):
+    """softmax(q k^T) v of (batch, heads, steps, features), heads taken apart and put together again."""
+    nodes: list[Node] = []
+    for name in "qkv":
+        nodes += [("MatMul", ["x", name], {}), ("Reshape", [f"v{len(nodes)}", "apart"], {}),
+                  ("Transpose", [f"v{len(nodes) + 1}"], {"perm": [0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]})]
+    nodes += [("MatMul", ["v2", "v5"], {}), ("Softmax", ["v9"], {"axis": -1}), ("MatMul", ["v10", "v8"], {}),
+              ("Transpose", ["v11"], {"perm": [0, 2, 1, 3]}), ("Reshape", ["v12", "together"], {}),
+              ("MatMul", ["v13", "o"], {}), ("Sin", ["v14"], {})]
+    constants = {**{name: array(6, 6) for name in "qkvo"}, "apart": np.array([0, 0, 2, 3]),
+                 "together": np.array([0, 0, 6])}
+    check(model((5, 6), nodes, constants), tmp_path, array(3, 5, 6))
+
+
+def recurrent(operator: str, direction: str, *, reads: str, **attributes: Any) -> onnx.ModelProto:
+    """Six features a step, three units; all steps, or the last state, with a dense layer behind."""
+    gates, sides = {"LSTM": 4, "GRU": 3, "RNN": 1}[operator], 1 + (direction == "bidirectional")
+    constants = {"w": array(sides, 3 * gates, 6), "r": array(sides, 3 * gates, 3), "b": array(sides, 6 * gates),
+                 "zero": np.zeros(1, np.int64), "one": np.ones(1, np.int64), "size": np.array([3]),
+                 "sides": np.array([sides]), "rows": np.array([0, 0, -1]), "k": array(3 * sides, 2)}
+    given: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
+        ("Transpose", ["x"], ["t"], {"perm": [1, 0, 2]}), ("Shape", ["x"], ["batch"], {"start": 0, "end": 1}),
+             ("Concat", ["sides", "batch", "size"], ["whole"], {"axis": 0}), ("ConstantOfShape", ["whole"], ["h"], {}),
+             (operator, ["t", "w", "r", "b", "", "h"], ["all", "state"],
+              {"hidden_size": 3, "direction": direction} | attributes)]
+    given += [("Transpose", ["all"], ["steps"], {"perm": [0, 2, 1, 3]}), ("Reshape", ["steps", "rows"], ["flat"], {}),
+              ("Transpose", ["flat"], ["back"], {"perm": [1, 0, 2]})] if reads == "all" else [
+        ("Transpose", ["state"], ["turned"], {"perm": [1, 0, 2]}), ("Reshape", ["turned", "flat"], ["back"], {})]
+    constants["flat"] = np.array([0, -1])
+    given.append(("MatMul", ["back", "k"], ["y"], {}))
+    if reads == "all":
+        del constants["flat"]
+    made = [helper.make_node(kind, inputs, outputs, name=f"/net/rnn/{kind}" if kind == operator else kind + outputs[0],
+                             **attributes) for kind, inputs, outputs, attributes in given]
+    graph = helper.make_graph(made, "graph", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 5, 6])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                              [numpy_helper.from_array(values, name) for name, values in constants.items()])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.mark.parametrize("reads", ["all", "state"])
+@pytest.mark.parametrize(("operator", "attributes"), [("LSTM", {}), ("GRU", {"linear_before_reset": 1}), ("GRU", {}),
+                                                      ("RNN", {})])
+def test_recurrent_operators(operator, attributes, reads, tmp_path):
+    start = check(recurrent(operator, "forward", reads=reads, **attributes), tmp_path, array(4, 5, 6))
+    assert any(name.startswith("net/rnn/") for name in start.tensors)
+
+
+@pytest.mark.parametrize(("operator", "attributes"), [("LSTM", {}), ("GRU", {"linear_before_reset": 1}), ("RNN", {})])
+@pytest.mark.parametrize("reads", ["all", "state"])
+def test_both_directions(operator, attributes, reads, tmp_path):
+    """ONNX's own evaluation knows one: the other is the same of the steps turned round."""
+    proto, fed = recurrent(operator, "bidirectional", reads=reads, **attributes), array(4, 5, 6)
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    halves = []
+    for side in (0, 1):
+        single = recurrent(operator, "forward", reads=reads, **attributes)
+        for tensor in single.graph.initializer:
+            if tensor.name in ("w", "r", "b"):
+                tensor.CopyFrom(numpy_helper.from_array(arrays[tensor.name][side:side + 1], tensor.name))
+            if tensor.name == "k":
+                tensor.CopyFrom(numpy_helper.from_array(arrays["k"][3 * side:3 * side + 3], "k"))
+        found = outcome(ReferenceEvaluator(single), "x", fed[:, ::-1] if side else fed)
+        halves.append(found[:, ::-1] if side and reads == "all" else found)
+    start = taken(proto, tmp_path)
+    (name,) = start.model.inputs
+    (ours,) = interpret(forward_graph(start.model)[0], {name: fed}, dict(start.tensors)).values()
+    np.testing.assert_allclose(ours, halves[0] + halves[1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("attributes", "said"), [
+    ({"direction": "reverse"}, "forward or bidirectional"), ({"activations": ["Relu", "Tanh", "Tanh"]}, "activations"),
+    ({"clip": 1.0}, "neither clip"), ({"layout": 1}, "batch"), ({"hidden_size": 7}, "expected shape")])
+def test_unusual_recurrent_operators_are_refused(attributes, said, tmp_path):
+    given = {"direction": "forward", **attributes}
+    with pytest.raises(WeightsError, match=said):
+        taken(recurrent("LSTM", given.pop("direction"), reads="all", **given), tmp_path)
+
+
 def test_words(tmp_path):
     nodes: list[Node] = [("Gather", ["e", "x"], {}), ("Transpose", ["v0"], {"perm": [0, 2, 1]}),
                          ("Conv", ["v1", "w"], {}), ("ReduceMax", ["v2", "a"], {"keepdims": 0})]
@@ -223,17 +310,23 @@ def test_what_we_export_comes_back(tmp_path):
 
 
 REFUSED: dict[str, tuple[list[Node], dict[str, Any], str]] = {
-    "no layer": ([("Sin", ["x"], {}), ("Loop", ["v0"], {})], {}, r"'Sin' \(node 'node0'\), 'Loop' \(node 'node1'\)"),
+    "no layer": ([("Tan", ["x"], {}), ("Loop", ["v0"], {})], {}, r"'Tan' \(node 'node0'\), 'Loop' \(node 'node1'\)"),
     "a border below zero": ([("MaxPool", ["x"], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})], {},
                             "node 'node0' .*a maximum after a ReLU"),
-    "another batch": ([("Transpose", ["x"], {"perm": [1, 0, 2, 3]})], {}, "leaves the batch in front"),
+    "another batch": ([("Transpose", ["x"], {"perm": [1, 0, 2, 3]})], {},
+                      "the batch in front, received it as dimension 1"),
+    "the batch behind something": ([("Transpose", ["x"], {"perm": [1, 0, 2, 3]}), ("Relu", ["v0"], {})], {},
+                                   "node 'node1' .*the batch in front of input 0"),
+    "the batch taken": ([("Gather", ["x", "i"], {})], {"i": np.array(0)}, "a dimension other than the batch"),
+    "steps of two": ([("Slice", ["x", "i", "j", "a", "s"], {})],
+                     {"i": np.array([0]), "j": np.array([4]), "a": np.array([2]), "s": np.array([2])}, "steps of 1"),
     "an unknown input": ([("Relu", ["nothing"], {})], {}, "inputs that stand before, received 'nothing'"),
     "a kernel that does not fit": ([("Conv", ["x", "w"], {})], {"w": array(2, 3, 3, 3)}, "expected a kernel"),
     "a window too large": ([("Conv", ["x", "w"], {})], {"w": array(2, 4, 9, 3)}, "windows that fit"),
     "a shape of other size": ([("Reshape", ["x", "s"], {})], {"s": np.array([-1, 7])}, "120 numbers for each example"),
     "a matrix of other size": ([("Flatten", ["x"], {}), ("Gemm", ["v0", "w"], {})], {"w": array(7, 2)}, "120 rows"),
     "erf alone": ([("Erf", ["x"], {})], {}, "of a GELU"),
-    "a product of values": ([("MatMul", ["x", "x"], {})], {}, "constant matrix"),
+    "a product of values": ([("MatMul", ["x", "x"], {})], {}, "matrices that fit"),
     "attributes of another kind": ([("Conv", ["x", "w"], {"strides": [0, 1]})], {"w": array(2, 4, 1, 1)}, "strides"),
     "not a number": ([("Conv", ["x", "w"], {})], {"w": np.full((2, 4, 1, 1), np.nan, np.float32)}, "finite"),
     "a huge constant": ([("ConstantOfShape", ["s"], {}), ("Add", ["x", "v0"], {})], {"s": np.array([1 << 20, 1 << 20])},

@@ -45,6 +45,11 @@ def _slice(arrays: Sequence[Array], attributes: Attributes) -> Array:
     return data[tuple(index)]
 
 
+def _sizes(shape: Array) -> list[int]:
+    """What is the same for the whole batch is so for one example."""
+    return [1 if size == BATCH else int(size) for size in shape.reshape(-1)]
+
+
 def _transpose(arrays: Sequence[Array], attributes: Attributes) -> Array:
     return arrays[0].transpose(attributes.get("perm"))
 
@@ -72,9 +77,12 @@ FOLDS: dict[str, Fold] = {
     "Shape": lambda arrays, _: np.array(arrays[0].shape, np.int64),
     "ReduceProd": lambda arrays, _: np.prod(arrays[0], keepdims=True),
     "ConstantOfShape": lambda arrays, attributes: np.full(
-        [int(size) for size in arrays[0]], attributes.get("value", np.zeros(1, np.float32)).reshape(-1)[0]),
+        _sizes(arrays[0]), attributes.get("value", np.zeros(1, np.float32)).reshape(-1)[0]),
+    "Expand": lambda arrays, _: np.broadcast_to(
+        arrays[0], np.broadcast_shapes(arrays[0].shape, tuple(_sizes(arrays[1])))),
 }
-_MOVING = {"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "Concat"}
+_MOVING = {"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "Concat", "ConstantOfShape",
+           "Expand"}
 """What the batch's unknown size comes through unchanged."""
 
 
@@ -85,8 +93,8 @@ def fold(operator: str, arrays: Sequence[Array], attributes: Attributes) -> Arra
     if operator not in _MOVING and any(array.dtype.kind == "i" and (array == BATCH).any() for array in arrays):
         raise WeightsError("expected a shape that does not compute with the size of the batch")
     size = sum(array.size for array in arrays)
-    if operator == "ConstantOfShape":
-        size = math.prod(max(int(each), 0) for each in arrays[0].reshape(-1))
+    if operator in ("ConstantOfShape", "Expand"):
+        size = math.prod(max(each, 0) for each in _sizes(arrays[-1])) * (arrays[0].size if operator == "Expand" else 1)
     if operator in ("Add", "Sub", "Mul", "Div", "Pow"):
         size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
     if operator == "Gather":

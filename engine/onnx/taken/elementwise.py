@@ -28,6 +28,11 @@ def _activation(node: Node) -> Flow:
                    note=("sigmoid", x) if node.operator == "Sigmoid" else None)
 
 
+@takes("Sin", "Cos")
+def _wave(node: Node) -> Flow:
+    return node.sketch.keep(f"ops.{node.operator}", node.flow())
+
+
 @takes("LeakyRelu")
 def _leaky(node: Node) -> Flow:
     return node.sketch.keep("LeakyReLU", node.flow(), negative_slope=node.number("alpha", 0.01))

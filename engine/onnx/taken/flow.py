@@ -42,6 +42,8 @@ class Flow:
     biasless: str = ""
     """The layer that computes it, if that has no bias and nothing else reads it."""
     integer: bool = field(default=False)
+    batch: int = 0
+    """Which of ONNX's dimensions the batch is: behind the steps for recurrent operators. Here it is always in front."""
 
     @property
     def rank(self) -> int:
@@ -64,9 +66,19 @@ class Flow:
         shape, order = self.image
         return np.arange(math.prod(shape)).reshape(shape).transpose(order).reshape(-1)
 
-    def turned(self, shape: Shape, order: Order) -> Flow:
+    @property
+    def whole(self) -> Shape:
+        """ONNX's shape with the batch."""
+        return (*self.shape[:self.batch], BATCH, *self.shape[self.batch:])
+
+    def dim(self, axis: int) -> int | None:
+        """Which of `shape` one of ONNX's axes is, None for the batch."""
+        axis %= self.rank + 1
+        return None if axis == self.batch else axis - (axis > self.batch)
+
+    def turned(self, shape: Shape, order: Order, batch: int = 0) -> Flow:
         """The same value under another name for its dimensions."""
-        return replace(self, shape=shape, order=order, note=None, biasless="")
+        return replace(self, shape=shape, order=order, note=None, biasless="", batch=batch)
 
 
 def straight(rank: int) -> Order:

@@ -13,8 +13,9 @@ from engine.onnx.taken.flow import Array, Constant, Flow
 from engine.onnx.taken.sketch import Sketch
 
 Taken = Flow | Constant
-OPERATORS: dict[str, Callable[[Node], Taken]] = {}
-"""What takes in the first output of an operator."""
+Outputs = Taken | list[Taken | None]
+OPERATORS: dict[str, Callable[[Node], Outputs]] = {}
+"""What takes in an operator: its first output, or the list of those that are read."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,23 @@ class Node:
     opset: int
     alone: frozenset[int]
     """The inputs that nothing else reads, by their places."""
+    wanted: frozenset[int]
+    """The outputs that something reads, by their places."""
 
     def refuse(self, expected: str, received: object) -> WeightsError:
         """The error that names this node."""
         return WeightsError(f"node {show(self.name)} ({self.operator}): expected {expected}, received "
                             f"{received if isinstance(received, str) else show(received)}")
 
-    def flow(self, place: int = 0) -> Flow:
-        """An input that layers compute. Raises WeightsError."""
+    def flow(self, place: int = 0, *, anyhow: bool = False) -> Flow:
+        """An input that layers compute, the batch in front unless `anyhow`. Raises WeightsError."""
         value = self.inputs[place] if place < len(self.inputs) else None
         if not isinstance(value, Flow):
             raise self.refuse(f"a computed value as input {place}", "a constant" if value is not None else "nothing")
         if not value.layer:
             raise self.refuse("an operator of a known activation here", "a part of one")
+        if value.batch and not anyhow:
+            raise self.refuse(f"the batch in front of input {place}", f"the batch as dimension {value.batch}")
         return value
 
     def optional(self, place: int) -> Constant | None:
@@ -76,10 +81,10 @@ class Node:
         return None if given is None else [int(number) for number in given.array.reshape(-1)]
 
 
-def takes(*operators: str) -> Callable[[Callable[[Node], Taken]], Callable[[Node], Taken]]:
+def takes(*operators: str) -> Callable[[Callable[[Node], Outputs]], Callable[[Node], Outputs]]:
     """Declare which layers operators become."""
 
-    def declare(function: Callable[[Node], Taken]) -> Callable[[Node], Taken]:
+    def declare(function: Callable[[Node], Outputs]) -> Callable[[Node], Outputs]:
         OPERATORS.update(dict.fromkeys(operators, function))
         return function
 

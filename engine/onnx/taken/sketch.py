@@ -44,15 +44,18 @@ class Sketch:
         return flow
 
     def add(self, type: str, inputs: list[Flow], shape: Shape, order: Order, *, weights: dict[str, Array] | None = None,
-            tensors: tuple[str, ...] = (), **options: Any) -> Flow:
-        """A layer, and its value. `tensors` are the initializers of its weights: the same ones are the same layer."""
+            tensors: tuple[str, ...] = (), called: str = "", **options: Any) -> Flow:
+        """A layer, and its value. `tensors` are the initializers of its weights: the same ones are the same layer.
+
+        It is `called` as they say, or so.
+        """
         read = [flow.layer for flow in inputs]
         twin = (type, json.dumps(options, sort_keys=True), *tensors) if weights and all(tensors) else None
         if twin is not None and twin in self._shared:
             name = self._free(self._shared[twin])
             self.layers[name] = {"use": self._shared[twin], "inputs": read}
             return Flow(name, shape, order)
-        owner = next(filter(None, map(owner_of, tensors)), "")
+        owner = next(filter(None, map(owner_of, tensors)), called)
         name = self._free(owner, reserved=True) if owner else self._free(snake_case(type))
         self.layers[name] = {"type": type, "inputs": read, **options}
         for variable, array in (weights or {}).items():
@@ -147,13 +150,13 @@ class Sketch:
             raise WeightsError(f"output {lone[0]}: expected a value that a layer computes, received an input")
         needed, left = set(), list(named.values())
         while left:
-            name = left.pop()
+            name = left.pop().partition(":")[0]
             if name in self.layers and name not in needed:
                 needed.add(name)
                 entry = self.layers[name]
                 left += [*entry["inputs"], *([entry["use"]] if "use" in entry else [])]
         used = needed | {name for name in self.inputs if any(name in self.layers[each]["inputs"] for each in needed)}
-        self.tensors = {name: array for name, array in self.tensors.items() if name.rpartition("/")[0] in needed}
+        self.tensors = {name: array for name, array in self.tensors.items() if not needed.isdisjoint(_above(name))}
         return {"name": re.sub(r"[/:]+", "_", self.name)[:MAX_NAME] or "model",
                 "inputs": {name: {"shape": list(shape)} for name, shape in self.inputs.items() if name in used},
                 "layers": [{"name": name, **entry} for name, entry in self.layers.items() if name in needed],
@@ -166,6 +169,12 @@ class Sketch:
             number += 1
             name = f"{wanted}_{number}"
         return name
+
+
+def _above(name: str) -> list[str]:
+    """The layers that a weight may belong to: itself or a part of it has the rest of the name."""
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def owner_of(tensor: str) -> str:

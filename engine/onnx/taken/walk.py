@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 
 from engine.errors import WeightsError, show
-from engine.onnx.taken import elementwise, layers, windows
+from engine.onnx.taken import elementwise, layers, recurrent, windows
 from engine.onnx.taken.constants import FOLDS, fold
 from engine.onnx.taken.file import FLOATS, INTEGERS, array_of, opset_of, read_model
-from engine.onnx.taken.flow import BATCH, Array, Constant, Flow, Shape, channels_last, straight
-from engine.onnx.taken.node import OPERATORS, Node, Taken
+from engine.onnx.taken.flow import Array, Constant, Flow, Shape, channels_last, straight
+from engine.onnx.taken.node import OPERATORS, Node, Outputs, Taken
 from engine.onnx.taken.sketch import Sketch
 
-KINDS = (elementwise, layers, windows)
+KINDS = (elementwise, layers, recurrent, windows)
 """The modules that declare operators."""
 IMAGES = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample",
           "BatchNormalization", "InstanceNormalization", "GroupNormalization"}
@@ -77,6 +77,9 @@ class _Walk:
             if not isinstance(value, Flow) or not value.layer:
                 raise WeightsError(f"output {show(output.name)}: expected a value that a layer computes, received "
                                    f"{'none' if value is None else 'a constant'}")
+            if value.batch:
+                raise WeightsError(f"output {show(output.name)}: expected the batch in front, received it as dimension "
+                                   f"{value.batch}")
             outputs["".join("_" if char in "/:" else char for char in output.name) or "output"] = value
         return self.sketch.definition(outputs), self.sketch.tensors
 
@@ -126,25 +129,26 @@ class _Walk:
         except (ValueError, IndexError, KeyError, TypeError, OverflowError, ZeroDivisionError, MemoryError) as error:
             raise WeightsError(f"node {show(name)} ({proto.op_type}): expected inputs and attributes as ONNX describes "
                                f"the operator, received others ({type(error).__name__}: {str(error)[:100]})") from None
+        values = value if isinstance(value, list) else [value]
         for place, output in enumerate(proto.output):
-            if place == 0:
-                self.values[output] = value
+            if place < len(values):
+                if (found := values[place]) is not None:
+                    self.values[output] = found
             elif output and self.reads[output] and not self._statistic(proto.op_type):
-                raise WeightsError(f"node {show(name)} ({proto.op_type}): expected one output, received a use of "
-                                   f"output {place}")
+                raise WeightsError(f"node {show(name)} ({proto.op_type}): expected {len(values)} outputs, received a "
+                                   f"use of output {place}")
 
     def _statistic(self, operator: str) -> bool:
         """Whether further outputs are those of training, which begins anew here."""
         return operator in ("BatchNormalization", "Dropout")
 
-    def _value(self, proto: onnx.NodeProto, name: str) -> Taken:
+    def _value(self, proto: onnx.NodeProto, name: str) -> Outputs:
         attributes = _attributes(proto)
         inputs = [self._read(given) if given else None for given in proto.input]
         if proto.op_type == "Constant":
             return Constant(np.asarray(_constant(attributes)))
         if proto.op_type == "Shape" and isinstance(inputs[0], Flow):
-            whole = (BATCH, *inputs[0].shape)
-            return Constant(np.array(whole[slice(attributes.get("start"), attributes.get("end"))], np.int64))
+            return Constant(np.array(inputs[0].whole[slice(attributes.get("start"), attributes.get("end"))], np.int64))
         known = [value for value in inputs if value is not None]
         arrays = [value.array for value in known if isinstance(value, Constant)]
         if len(arrays) == len(known) and known:
@@ -156,7 +160,8 @@ class _Walk:
         if take is None:
             raise WeightsError("expected constants as inputs, received a computed value")
         alone = frozenset(place for place, given in enumerate(proto.input) if self.reads[given] == 1)
-        return take(Node(self.sketch, proto.op_type, name, inputs, attributes, self.opset, alone))
+        wanted = frozenset(place for place, output in enumerate(proto.output) if output and self.reads[output])
+        return take(Node(self.sketch, proto.op_type, name, inputs, attributes, self.opset, alone, wanted))
 
     def _read(self, name: str) -> Taken:
         if name not in self.values:
@@ -178,8 +183,10 @@ def _attributes(proto: onnx.NodeProto) -> Mapping[str, Any]:
             value = onnx.helper.get_attribute_value(attribute)
             found[attribute.name] = list(value) if kind in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS) \
                 else value
-        elif kind != onnx.AttributeProto.STRINGS:
-            raise WeightsError(f"attribute {show(attribute.name)}: expected numbers, text or a tensor")
+        elif kind == onnx.AttributeProto.STRINGS:
+            found[attribute.name] = [text.decode("utf-8", "replace")[:100] for text in attribute.strings[:100]]
+        else:
+            raise WeightsError(f"attribute {show(attribute.name)}: expected numbers, texts or a tensor")
     return found
 
 
