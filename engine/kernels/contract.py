@@ -107,7 +107,7 @@ def _tile(view: Contraction) -> Tile:
     ragged = view.columns % here.lanes > 0
     most_rows = {vectors: here.rows(vectors, masked=ragged and view.columns < vectors * here.lanes)
                  for vectors in (1, 2, 3, 4)}
-    return select.tile(view.rows, view.columns, depth, here.lanes, most_rows)
+    return select.tile(view.rows, view.columns, depth, here.lanes, most_rows, gradient=view.row_a == 1)
 
 
 def _call(view: Contraction, a: int, b: int, c: int, bias: int, body: Body, label: str, source: int) -> Call:

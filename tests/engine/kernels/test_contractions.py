@@ -52,6 +52,17 @@ def test_panels_turned_where_they_are_used(m: int, k: int, n: int):
     assert same_bits(turned, lowered("matmul", plain, {}).run(plain)[0])
 
 
+@pytest.mark.parametrize("rows, columns", [(128, 512), (131, 529)])
+def test_wide_tiles_of_long_gradients(rows: int, columns: int, monkeypatch: pytest.MonkeyPatch):
+    """The bits of narrow tiles."""
+    arrays = drawn(4, (4100, rows), (4100, columns))
+    check("matmul", arrays, {"transpose_a": True}, divisions=DIVISIONS[:2])
+    (wide,) = lowered("matmul", arrays, {"transpose_a": True}).run(arrays)
+    assert select.wide_pays(rows, 513, columns)
+    monkeypatch.setattr(select, "WIDE_PAYS", (2**62,) * 3)
+    assert same_bits(wide, lowered("matmul", arrays, {"transpose_a": True}).run(arrays)[0])
+
+
 @st.composite
 def convolutions(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]:
     """The shapes of an image and a kernel, and attributes."""
