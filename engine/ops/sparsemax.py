@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.graph.ir import GraphBuilder, Node
 from engine.lowering.request import KernelRequest
-from engine.ops.base import Gradients, Op, Sample, op
+from engine.ops.base import Gradients, Op, Sample, ShapeMismatch, op
 from engine.types import Type, size
 
 
@@ -17,6 +17,8 @@ class Sparsemax(Op):
     samples = (Sample(((5, 7),)), Sample(((2, 3, 33),)), Sample(((4, 1),)))
 
     def infer(self, *types: Type) -> tuple[Type, ...]:
+        if not types[0].shape:
+            raise ShapeMismatch("at least one dimension", "a single number")
         return (types[0],)
 
     def vjp(self, b: GraphBuilder, node: Node, grads: Gradients) -> Gradients:

@@ -26,6 +26,10 @@ ROUNDING, NOISE = 1e-5, 30.0
 """How far float32 may be from float64: a part of the largest value, and so many times what rounding does to numpy."""
 
 
+SQUARED = 1e-13
+"""What squares of rounding errors of numbers around 1 leave where nothing should be: the variance of equal numbers."""
+
+
 def fault(case: Case, seed: int = 0) -> str | None:
     """What is wrong with this graph, in words.
 
@@ -59,7 +63,7 @@ def _faults(case: Case, plans: Mapping[str, Plan], seed: int) -> Iterator[str]:
             found = _run(plan, feeds, parameters, batch, threads=1)
             for name, wanted in exact.items():
                 yield from _far(f"{name}{how}, {batch} examples", found[name], wanted,
-                                ROUNDING * _largest(wanted) + NOISE * noise[name])
+                                SQUARED + ROUNDING * _largest(wanted) + NOISE * noise[name])
             for name, other in _run(plan, feeds, parameters, batch, threads=2).items():
                 if other.tobytes() != found[name].tobytes():
                     yield f"other bits of {name} on two threads{how}, {batch} examples"
