@@ -27,6 +27,8 @@ ABANDONED_SECONDS = 3600.0
 """After this time an unfinished file is that of a process that was killed."""
 
 _written = 0
+_unseen_bytes = 0
+"""Written since the last look: of large files, fewer than LOOK_EVERY would pass a small limit several times over."""
 
 
 def read(name: str) -> bytes | None:
@@ -52,7 +54,7 @@ def read(name: str) -> bytes | None:
 
 def write(name: str, content: bytes) -> None:
     """Keep it, if the folder can be written."""
-    global _written
+    global _written, _unseen_bytes
     directory = kernel_cache()
     if directory is None:
         return
@@ -64,8 +66,11 @@ def write(name: str, content: bytes) -> None:
             part.replace(directory / name)
         finally:  # a full disk leaves no part behind
             part.unlink(missing_ok=True)
-        if _written % LOOK_EVERY == 0:
-            trim(directory, kernel_cache_bytes())
+        limit = kernel_cache_bytes()
+        _unseen_bytes += len(content) + DIGEST
+        if _written % LOOK_EVERY == 0 or _unseen_bytes > limit * (1 - SHARE_KEPT):
+            trim(directory, limit)
+            _unseen_bytes = 0
         _written += 1
     except OSError:
         return

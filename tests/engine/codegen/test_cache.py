@@ -65,6 +65,17 @@ def test_the_limit_is_a_setting(folder, monkeypatch):
         environment.kernel_cache_bytes()
 
 
+def test_large_files_pass_a_small_limit_by_a_fifth_at_most(folder, monkeypatch):
+    monkeypatch.setenv("STOKER_KERNEL_CACHE_BYTES", "100000")
+    monkeypatch.setattr(cache, "_written", 1)
+    monkeypatch.setattr(cache, "_unseen_bytes", 0)
+    most = 0
+    for number in range(60):
+        cache.write(f"{number}.o", b"x" * 10_000)
+        most = max(most, sum(file.stat().st_size for file in folder.iterdir()))
+    assert 80_000 < most <= 120_000
+
+
 CHURN = """
 import random, sys
 from engine.codegen import cache
