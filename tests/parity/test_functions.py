@@ -138,13 +138,16 @@ IN_WHOLE_MODELS = {name for name in registry.entries("layer") if name.startswith
 """Layers that Keras writes into the models of keras.applications: `make parity` compares those."""
 IN_COURSES = {"SpectralNormalization"}
 """What changes from step to step: tests/parity/courses.py trains with it."""
-DRAWN_AT_RANDOM = {"RandomCrop", "RandomErasing", "RandomFlip"}
+OF_OTHERS = {"Pipeline"}
+"""Layers one after the other: nothing of its own to compare."""
+DRAWN_AT_RANDOM = {"AugMix", "CutMix", "MixUp", "RandAugment", "RandomCrop", "RandomErasing", "RandomFlip"}
 """Nothing but chance to compare: tests/engine/layers/test_random_pictures.py has what must hold for every draw."""
 
 
 @pytest.mark.parametrize(("kind", "covered"), [
     ("layer", {case["layer"]["type"] for case in cases.LAYERS.values()} | set(drawn.LAYERS)
-     | {name for name, *_ in (*colours.CASES, *moving.CASES)} | IN_WHOLE_MODELS | IN_COURSES | DRAWN_AT_RANDOM),
+     | {name for name, *_ in (*colours.CASES, *moving.CASES)}
+     | IN_WHOLE_MODELS | IN_COURSES | OF_OTHERS | DRAWN_AT_RANDOM),
     # Keras 3.15's sparsemax is not the paper's: the sum of its values is above 1 where several are above 0.
     ("activation", {case["type"] for case in cases.ACTIVATIONS.values()} | {"sparsemax"}),
     ("loss", {case["loss"]["type"] for case in cases.LOSSES.values()}),
